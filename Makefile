@@ -1,0 +1,46 @@
+# Every target works as root and as an ordinary user. The database is chosen by the
+# standard PG* variables or by DATABASE_URL; make passes the environment through.
+
+NODE ?= node
+NPM  ?= npm
+TS   := $(NODE) --require ts-node/register/transpile-only
+
+.DEFAULT_GOAL := help
+.PHONY: help build test install-sql uninstall-sql demo up psql down clean
+
+help: ## show this list
+	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
+	  awk -F'|' '{ printf "  make %-15s %s\n", $$1, $$2 }'
+
+# npm touches this file last, so an interrupted install is repeated.
+node_modules: node_modules/.package-lock.json ## install the dependencies (only when the lock file changed)
+node_modules/.package-lock.json: package-lock.json package.json
+	@$(NPM) ci --silent --no-fund --no-audit
+	@touch $@
+
+build: node_modules ## compile the sidecar into dist/
+	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
+
+test: build ## run the tests on real servers that they start themselves
+	@$(NODE) node_modules/mocha/bin/mocha.js $(MOCHA_ARGS)
+
+install-sql: build ## install or upgrade schema pglobalxact (PG* variables or DATABASE_URL)
+	@$(NODE) dist/main.js install
+
+uninstall-sql: build ## remove schema pglobalxact
+	@$(NODE) dist/main.js uninstall
+
+demo: build ## watch a distributed transaction survive crashes, on throw-away servers
+	@$(TS) test/demo/demo.ts
+
+up: build ## start a playground: a coordinator, nodes and the sidecar
+	@$(TS) test/demo/playground.ts up
+
+psql: node_modules ## open psql in the playground's coordinator
+	@$(TS) test/demo/playground.ts psql
+
+down: node_modules ## stop the playground and remove it
+	@$(TS) test/demo/playground.ts down
+
+clean: ## remove what was built and installed here
+	@rm -rf dist node_modules

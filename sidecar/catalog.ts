@@ -1,0 +1,244 @@
+import type { ConnectionConfig } from './connection'
+import { Client, type QueryResultRow } from 'pg'
+import type { NodeRow } from './nodeoptions'
+import type { Fate } from './protocol'
+import { destroy } from './session'
+
+/** A commit record with its branches, as read from the coordinator. */
+export interface DecidedSet {
+    readonly xid: string
+    readonly nonce: string
+    readonly outcome: string | null
+    readonly branches: readonly {
+        readonly node: number
+        readonly xid: string | null
+        readonly timeline: string | null
+        readonly owner: string | null
+        readonly fate: string | null
+        readonly forced: 'commit' | 'rollback' | null
+    }[]
+}
+
+export interface Look {
+    readonly snapshot: string
+    readonly sets: readonly DecidedSet[] | null
+    readonly requests: boolean
+}
+
+export type VerdictWord = 'commit' | 'rollback' | 'running' | 'lost' | 'stranger' | 'misplaced' | 'foreign'
+
+export interface Verdict {
+    readonly gid: string
+    readonly verdict: VerdictWord
+    readonly reason: string
+}
+
+export interface Request {
+    readonly id: string
+    readonly kind: string
+    readonly arguments: Readonly<Record<string, unknown>>
+}
+
+export interface Introduction {
+    readonly home: string
+    readonly host: string
+    readonly pid: number
+    readonly version: string
+    readonly startedAt: Date
+    readonly stateDirectory: string
+}
+
+export interface Welcome {
+    readonly acting: boolean
+    readonly note: string
+    readonly coordinator?: string
+}
+
+export interface FateRow {
+    readonly xid: string
+    readonly nonce: string
+    readonly node: number
+    readonly fate: Fate | 'forced commit' | 'forced rollback'
+    readonly at: string
+}
+
+export interface CompleteRow {
+    readonly xid: string
+    readonly nonce: string
+    readonly outcome: 'committed' | 'mixed' | 'unknown'
+    readonly at: string
+}
+
+export interface NodeStatusRow {
+    readonly node: number
+    readonly reachable: boolean
+    readonly since: string
+    readonly checked_at: string
+    readonly latency_ms?: number
+    readonly version?: string
+    readonly prepared_max?: number
+    readonly prepared_used?: number
+    readonly finishing_as?: string
+    readonly fence: string
+    readonly sqlstate?: string
+    readonly message?: string
+}
+
+export interface BranchStatusRow {
+    readonly gid: string
+    readonly node: number
+    readonly state: string
+    readonly decision: string
+    readonly prepared_at?: string
+    readonly owner?: string
+    readonly attempts: number
+    readonly next_retry_at?: string
+    readonly sqlstate?: string
+    readonly message?: string
+}
+
+/**
+ * The coordinator database, through one-line calls of SQL functions. Two connections: the main one holds the locks
+ * (acting, awake) and looks for new commit records; the other does everything that may take longer.
+ */
+export class Catalog {
+    private constructor(
+        private readonly main: Client,
+        private readonly work: Client
+    ) {}
+
+    /** `onEnd` is called once, when either connection is lost; both are closed then. */
+    static async connect(config: ConnectionConfig, onEnd: () => void): Promise<Catalog> {
+        const open = async (name: string): Promise<Client> => {
+            const client = new Client({ ...config, application_name: `pglobalxact sidecar${name}`, keepAlive: true })
+            client.on('error', () => undefined)
+            await client.connect()
+            await client.query("select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), set_config('synchronous_commit', 'on', false), set_config('idle_session_timeout', '0', false)")
+            return client
+        }
+        const main = await open('')
+        const work = await open(' (work)').catch((error: unknown) => {
+            destroy(main)
+            throw error
+        })
+        let ended = false
+        const end = (): void => {
+            if (ended) return
+            ended = true
+            destroy(main)
+            destroy(work)
+            onEnd()
+        }
+        main.on('end', end)
+        work.on('end', end)
+        return new Catalog(main, work)
+    }
+
+    /** The newest migration the database has had; undefined when the schema is not there. */
+    async schemaVersion(): Promise<number | undefined> {
+        const there = await this.main.query<{ there: boolean }>("select to_regclass('pglobalxact.migrations') is not null as there")
+        if (!there.rows[0]!.there) return undefined
+        const { rows } = await this.main.query<{ newest: number | null }>('select max(id) as newest from pglobalxact.migrations')
+        return rows[0]!.newest ?? undefined
+    }
+
+    async hello(who: Introduction): Promise<Welcome> {
+        const { rows } = await this.main.query<{ welcome: Welcome }>('select pglobalxact._hello($1, $2, $3, $4, $5, $6) as welcome',
+            [who.home, who.host, who.pid, who.version, who.startedAt, who.stateDirectory])
+        return rows[0]!.welcome
+    }
+
+    async look(since: string | undefined): Promise<Look> {
+        const { rows } = await this.main.query<Look>('select * from pglobalxact._look($1)', [since ?? null])
+        return rows[0]!
+    }
+
+    async stayAwake(): Promise<boolean> {
+        const { rows } = await this.main.query<{ awake: boolean }>('select pglobalxact._stay_awake() as awake')
+        return rows[0]!.awake
+    }
+
+    async fallAsleep(awake: boolean): Promise<boolean> {
+        const { rows } = await this.main.query<{ asleep: boolean }>('select pglobalxact._fall_asleep($1) as asleep', [awake])
+        return rows[0]!.asleep
+    }
+
+    lookAgain(setIds: readonly string[]): Promise<readonly DecidedSet[]> {
+        return this.rows<{ facts: DecidedSet }>('select * from pglobalxact._look_again($1) as facts', [setIds]).then((rows) => rows.map((row) => row.facts))
+    }
+
+    nodeList(): Promise<readonly NodeRow[]> {
+        return this.rows<NodeRow>('select * from pglobalxact._node_list()', [])
+    }
+
+    decide(node: number, gids: readonly string[], xids: readonly string[]): Promise<readonly Verdict[]> {
+        return this.rows<Verdict>('select * from pglobalxact._decide($1, $2, $3)', [node, gids, xids])
+    }
+
+    async inFlightPids(node: number): Promise<readonly number[]> {
+        return (await this.rows<{ pids: number[] }>('select pglobalxact._in_flight_pids($1) as pids', [node]))[0]!.pids
+    }
+
+    async finish(fates: readonly FateRow[], completes: readonly CompleteRow[]): Promise<void> {
+        await this.work.query('select pglobalxact._finish($1, $2)', [JSON.stringify(fates), JSON.stringify(completes)])
+    }
+
+    async observe(nodes: readonly NodeStatusRow[], branches: readonly BranchStatusRow[], gone: readonly string[]): Promise<void> {
+        await this.work.query('select pglobalxact._observe($1, $2, $3)', [JSON.stringify(nodes), JSON.stringify(branches), gone])
+    }
+
+    async heartbeat(bytes: number, sets: number, note: string): Promise<void> {
+        await this.work.query('select pglobalxact._heartbeat($1, $2, $3)', [bytes, sets, note])
+    }
+
+    async purge(): Promise<number> {
+        return (await this.rows<{ purged: number }>('select pglobalxact._purge() as purged', []))[0]!.purged
+    }
+
+    takeRequests(): Promise<readonly Request[]> {
+        return this.rows<Request>('select id::text, kind, arguments from pglobalxact._take_requests()', [])
+    }
+
+    async answerRequest(id: string, result: unknown, error: unknown): Promise<void> {
+        await this.work.query('select pglobalxact._answer_request($1, $2, $3)', [id, json(result), json(error)])
+    }
+
+    async closeRequests(): Promise<void> {
+        await this.work.query('select pglobalxact._close_requests()')
+    }
+
+    async standing(setId: string): Promise<{ readonly standing: string | null; readonly pid: number | null } | undefined> {
+        return (await this.rows<{ standing: string | null; pid: number | null }>('select * from pglobalxact._standing($1)', [setId]))[0]
+    }
+
+    async endLocalSession(setId: string): Promise<boolean> {
+        return (await this.rows<{ ended: boolean }>('select pglobalxact._end_local_session($1) as ended', [setId]))[0]!.ended
+    }
+
+    async recordForced(gids: readonly string[], action: string, by: string, reason: string, acceptMixed: boolean): Promise<void> {
+        await this.work.query('select pglobalxact._record_forced($1, $2, $3, $4, $5)', [gids, action, by, reason, acceptMixed])
+    }
+
+    async registerNode(server: string, by: string): Promise<void> {
+        await this.work.query('select pglobalxact._register_node($1, $2)', [server, by])
+    }
+
+    async acknowledge(setId: string, by: string, reason: string): Promise<string> {
+        return (await this.rows<{ outcome: string }>('select pglobalxact._acknowledge($1, $2, $3) as outcome', [setId, by, reason]))[0]!.outcome
+    }
+
+    async noteEvent(kind: string, setId: string | undefined, node: number | undefined, detail: string): Promise<void> {
+        await this.work.query('select pglobalxact._note_event($1, $2, $3, $4)', [kind, setId ?? null, node ?? null, detail])
+    }
+
+    close(): void {
+        destroy(this.main)
+        destroy(this.work)
+    }
+
+    private async rows<T extends QueryResultRow>(sql: string, values: unknown[]): Promise<readonly T[]> {
+        return (await this.work.query<T>(sql, values)).rows
+    }
+}
+
+const json = (value: unknown): string | null => (value === undefined ? null : JSON.stringify(value))

@@ -1,0 +1,219 @@
+import type { Client } from 'pg'
+import { Finisher, type Answer } from './finisher'
+import type { Log } from './log'
+import type { NodeAddress } from './nodeoptions'
+import { gidPattern, type Action, type Fate } from './protocol'
+import { connectToNode, destroy } from './session'
+import { nodeSql } from './sqlfiles'
+import { messageOf, property } from './sqlstate'
+
+/** A branch of this coordinator, prepared on the node in its database: an element of P. */
+export interface Prepared {
+    readonly gid: string
+    /** 32 bits, as pg_prepared_xacts has it. */
+    readonly xid: string
+    readonly owner: string
+    readonly prepared_at: string
+    readonly xid8: string
+}
+
+/** A session that a local session's dblink holds on the node, in a transaction. */
+export interface RemoteSession {
+    readonly pid: number
+    readonly name: string
+    readonly xact_start: string
+}
+
+export interface Scan {
+    readonly prepared: readonly Prepared[]
+    readonly slots_used: number
+    readonly slots: number
+    readonly version: string
+    readonly standby: boolean
+    readonly timeline: string | null
+    readonly sessions: readonly RemoteSession[]
+}
+
+export interface NodeSettings {
+    readonly coordinator: string
+    readonly home: string
+    readonly timeout: number
+    readonly connections: number
+}
+
+interface Holder {
+    readonly class: number
+    readonly pid: number
+    readonly role: string
+    readonly name: string
+    readonly own: boolean
+}
+
+const SCAN = nodeSql('scan')
+const FENCE_HOLDERS = nodeSql('fence_holders')
+const LOOK_UP_FATE = nodeSql('look_up_fate')
+const END_SESSION = nodeSql('end_session')
+const MEMBERSHIPS = nodeSql('memberships')
+
+/**
+ * Lock classes of the fence. Anyone may take an advisory lock, so a stranger could squat on one: then the next class
+ * serves, and no class held under the sidecar's own login is ever passed over, whichever it is.
+ */
+const FENCE_CLASSES = [0x70677835, 0x70677845, 0x70677855, 0x70677865]
+
+/**
+ * One node. Connections that finish branches are opened only while the fence is held, on a connection of its own, and
+ * closed the moment that connection is lost: so at most one sidecar of a coordinator acts at a node.
+ */
+export class Node {
+    private fence: Client | undefined
+    private finisher: Finisher | undefined
+    /** 'held', or why this sidecar may not act here. */
+    fenceState = 'not connected'
+
+    constructor(
+        readonly address: NodeAddress,
+        private readonly settings: NodeSettings,
+        private readonly log: Log,
+        private readonly onLost: () => void
+    ) {}
+
+    get up(): boolean {
+        return this.finisher !== undefined
+    }
+
+    get waiting(): number {
+        return this.finisher?.waiting ?? 0
+    }
+
+    /** Throws when the node cannot be reached; returns false when another sidecar holds the fence. */
+    async connect(): Promise<boolean> {
+        const client = this.fence ?? (await this.open())
+        try {
+            this.fenceState = await this.takeFence(client)
+        } catch (error) {
+            destroy(client)
+            throw error
+        }
+        if (this.fenceState !== 'held') {
+            destroy(client)
+            this.fence = undefined
+            return false
+        }
+        this.fence = client
+        this.finisher = new Finisher(() => this.open(), this.settings.connections)
+        client.on('end', () => this.lost(client))
+        return true
+    }
+
+    async scan(): Promise<Scan> {
+        const { rows } = await this.query<Scan>(SCAN, [gidPattern(this.settings.coordinator)])
+        return rows[0]!
+    }
+
+    finish(action: Action, gid: string, owner: string | undefined): Promise<Answer> {
+        if (this.finisher === undefined) {
+            return Promise.resolve({ ok: false, problem: { trouble: 'retry', sqlstate: undefined, message: this.fenceState } })
+        }
+        return this.finisher.finish(action, gid, owner)
+    }
+
+    /** The fate of a branch that is not prepared any more: proved, or 'unknown'; undefined when it is prepared after all. */
+    async lookUpFate(branch: { readonly gid: string; readonly xid: string | undefined; readonly timeline: string | undefined }): Promise<Fate | undefined> {
+        if (branch.xid === undefined) return 'unknown'
+        const { rows } = await this.query<{ status: string | null; timeline: string | null; prepared: boolean }>(LOOK_UP_FATE, [branch.xid, branch.gid])
+        const found = rows[0]!
+        if (found.prepared) return undefined
+        if (found.timeline !== branch.timeline) return 'unknown'
+        return found.status === 'committed' ? 'committed' : found.status === 'aborted' ? 'rolled back' : 'unknown'
+    }
+
+    async endSession(session: RemoteSession): Promise<boolean> {
+        const { rows } = await this.query<{ ended: boolean }>(END_SESSION, [session.pid, session.xact_start])
+        return rows[0]?.ended ?? false
+    }
+
+    async memberships() {
+        const { rows } = await this.query<{
+            login: string; superuser: boolean; members: string[]; slots: number; connections: number; slots_used: number
+            standby: boolean; version_num: number; version: string
+        }>(MEMBERSHIPS, [])
+        return rows[0]!
+    }
+
+    close(): void {
+        const client = this.fence
+        this.shut('the sidecar is stopping or the node was changed')
+        if (client !== undefined) destroy(client)
+    }
+
+    private lost(client: Client): void {
+        if (this.fence !== client) return
+        this.shut('the connection that holds the fence was lost')
+        this.onLost()
+    }
+
+    private shut(reason: string): void {
+        this.fence = undefined
+        this.finisher?.close(reason)
+        this.finisher = undefined
+        this.fenceState = 'not connected'
+    }
+
+    private async query<T extends object>(sql: string, values: unknown[]) {
+        const client = this.fence
+        if (client === undefined) throw new Error(this.fenceState)
+        try {
+            return await client.query<T>(sql, values)
+        } catch (error) {
+            // A time-out leaves the connection in an unknown state; a server's own error does not.
+            if (property(error, 'code') === undefined || /^(08|57P0)/.test(property(error, 'code')!)) {
+                destroy(client)
+                this.lost(client)
+            }
+            throw error
+        }
+    }
+
+    private open(): Promise<Client> {
+        return connectToNode(this.address, { name: this.sessionName, timeout: this.settings.timeout })
+    }
+
+    private get sessionName(): string {
+        return `pgx_${this.settings.coordinator}_sidecar_${this.settings.home}`
+    }
+
+    private async takeFence(client: Client): Promise<string> {
+        const key = Number.parseInt(this.settings.coordinator, 16) | 0
+        const holders = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, key])).rows
+        const rival = holders.find((holder) => holder.own)
+        if (rival !== undefined) {
+            if (rival.name === this.sessionName) {
+                // This home's own earlier session: its process is gone (the state directory has one holder), its TCP connection is not yet.
+                await client.query('select pg_terminate_backend($1)', [rival.pid])
+                this.log.info('ended own stale session', { node: this.address.name, pid: rival.pid })
+            }
+            return `held by another sidecar of this coordinator or of a copy of it: pid ${rival.pid}, ${rival.name}`
+        }
+        const squatter = holders[0]
+        if (squatter !== undefined) {
+            this.log.warning('fence lock held by a stranger, ignored', { node: this.address.name, role: squatter.role, pid: squatter.pid })
+        }
+        for (const lockClass of FENCE_CLASSES) {
+            const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock($1, $2) as got', [lockClass, key])
+            if (rows[0]!.got) {
+                // Two sidecars may have passed the look above together, under different classes: the lower pid yields to nobody.
+                const others = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, key])).rows.filter((holder) => holder.own)
+                if (others.length === 0) return 'held'
+                await client.query('select pg_advisory_unlock($1, $2)', [lockClass, key])
+                return `held by another sidecar: pid ${others[0]!.pid}, ${others[0]!.name}`
+            }
+        }
+        return `every fence lock is held by others: ${squatter?.role ?? 'unknown'}`
+    }
+}
+
+export const describeFailure = (error: unknown): { sqlstate: string | undefined; message: string } => {
+    const code = property(error, 'code')
+    return { sqlstate: code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined, message: messageOf(error) }
+}

@@ -1,0 +1,87 @@
+import { readFileSync } from 'node:fs'
+import type { ConnectionOptions } from 'node:tls'
+import type { ClientConfig } from 'pg'
+
+/** How to reach a node: read from its foreign server and the sidecar's user mapping, kept in memory only. */
+export interface NodeAddress {
+    readonly number: number
+    readonly name: string
+    /** False for a node that was removed, or whose server was dropped, while branches there are unfinished. */
+    readonly active: boolean
+    /** Tried in order: libpq's comma-separated hosts, and with sslmode=prefer each with and without TLS. */
+    readonly targets: readonly ClientConfig[]
+    /** For logs and state files: never a password. */
+    readonly uri: string
+    /** Why the node cannot be reached at all as it is set up. */
+    readonly fault: string | undefined
+}
+
+export interface NodeRow {
+    readonly number: number
+    readonly name: string
+    readonly server_options: readonly string[] | null
+    readonly mapping_options: readonly string[] | null
+    readonly active: boolean
+}
+
+export function readAddress(row: NodeRow): NodeAddress {
+    const options = new Map([...(row.server_options ?? []), ...(row.mapping_options ?? [])].map(split))
+    const fault =
+        row.server_options === null ? `foreign server "${row.name}" does not exist`
+        : row.mapping_options === null ? `role pglobalxact has no user mapping for server "${row.name}", or no USAGE on it`
+        : undefined
+    const base = { number: row.number, name: row.name, active: row.active, uri: uriOf(options) }
+    try {
+        return { ...base, targets: fault === undefined ? targetsOf(options) : [], fault }
+    } catch (error) {
+        return { ...base, targets: [], fault: error instanceof Error ? error.message : String(error) }
+    }
+}
+
+const split = (option: string): [string, string] => {
+    const cut = option.indexOf('=')
+    return [option.slice(0, cut), option.slice(cut + 1)]
+}
+
+function uriOf(options: ReadonlyMap<string, string>): string {
+    const part = (name: string): string => encodeURIComponent(options.get(name) ?? '')
+    const user = part('user')
+    return `postgresql://${user}${user === '' ? '' : '@'}${part('host') || part('hostaddr')}:${part('port') || '5432'}/${part('dbname') || user}`
+}
+
+function targetsOf(options: ReadonlyMap<string, string>): ClientConfig[] {
+    const hosts = (options.get('hostaddr') ?? options.get('host') ?? 'localhost').split(',')
+    const names = (options.get('host') ?? '').split(',')
+    const ports = (options.get('port') ?? '5432').split(',')
+    return hosts.flatMap((host, index) =>
+        tlsOf(options, names[index] ?? host).map((ssl) => ({
+            host,
+            port: Number(ports[index] ?? ports[0]),
+            database: options.get('dbname') ?? options.get('user'),
+            user: options.get('user'),
+            password: options.get('password') ?? '',
+            ssl
+        }))
+    )
+}
+
+/** libpq's sslmode, in its words and order. */
+function tlsOf(options: ReadonlyMap<string, string>, name: string): (ConnectionOptions | false)[] {
+    const file = (option: string): Buffer | undefined => {
+        const path = options.get(option)
+        return path === undefined ? undefined : readFileSync(path)
+    }
+    const mode = options.get('sslmode') ?? 'prefer'
+    const files = { ca: file('sslrootcert'), cert: file('sslcert'), key: file('sslkey') }
+    const unverified: ConnectionOptions = { ...files, rejectUnauthorized: false }
+    switch (mode) {
+        case 'disable': return [false]
+        case 'allow': return [false, unverified]
+        case 'prefer': return [unverified, false]
+        // With a root certificate libpq verifies it even for "require".
+        case 'require': return [files.ca === undefined ? unverified : { ...files, checkServerIdentity: () => undefined }]
+        case 'verify-ca': return [{ ...files, checkServerIdentity: () => undefined }]
+        case 'verify-full': return [{ ...files, servername: name }]
+        default: throw new Error(`sslmode "${mode}" is not known`)
+    }
+}

@@ -1,0 +1,85 @@
+import type { Catalog } from './catalog'
+import type { Config } from './config'
+import type { Log } from './log'
+import { Node } from './node'
+import { readAddress } from './nodeoptions'
+import { Keeper } from './recovery'
+import type { Resolver } from './resolver'
+
+interface Parts {
+    readonly coordinator: string
+    readonly home: string
+    readonly config: Config
+    readonly log: Log
+    readonly catalog: () => Catalog | undefined
+    readonly resolver: () => Resolver
+}
+
+/** The nodes there are now, each with its keeper, looked at in turn. A node whose options changed is connected anew. */
+export class NodeSet {
+    readonly keepers = new Map<number, Keeper>()
+    readonly byNumber = new Map<number, Node>()
+    private readonly signatures = new Map<number, string>()
+    private readonly timers = new Map<number, NodeJS.Timeout>()
+
+    constructor(private readonly parts: Parts) {}
+
+    readonly uriOf = (node: number): string => this.byNumber.get(node)?.address.uri ?? 'postgresql://'
+
+    async refresh(catalog: Catalog): Promise<void> {
+        const rows = await catalog.nodeList()
+        const wanted = new Set(rows.map((row) => row.number))
+        for (const number of this.keepers.keys()) if (!wanted.has(number)) this.drop(number)
+        for (const row of rows) {
+            const signature = JSON.stringify(row)
+            if (this.signatures.get(row.number) === signature) continue
+            this.drop(row.number)
+            this.add(new Node(readAddress(row), {
+                coordinator: this.parts.coordinator, home: this.parts.home, timeout: this.parts.config.nodeTimeout, connections: this.parts.config.connectionsPerNode
+            }, this.parts.log, () => this.hurry(row.number)), signature)
+        }
+    }
+
+    /** Gives every fence up. */
+    close(): Promise<void> {
+        for (const number of [...this.keepers.keys()]) this.drop(number)
+        return Promise.resolve()
+    }
+
+    private add(node: Node, signature: string): void {
+        const number = node.address.number
+        this.byNumber.set(number, node)
+        this.keepers.set(number, new Keeper(node, {
+            resolver: this.parts.resolver(), log: this.parts.log, lostSets: this.parts.config.lostSets, retryCap: this.parts.config.retryCap,
+            catalog: this.parts.catalog, uriOf: this.uriOf
+        }))
+        this.signatures.set(number, signature)
+        this.schedule(number, 0)
+    }
+
+    private drop(number: number): void {
+        clearTimeout(this.timers.get(number))
+        this.timers.delete(number)
+        this.byNumber.get(number)?.close()
+        this.byNumber.delete(number)
+        this.keepers.delete(number)
+        this.signatures.delete(number)
+    }
+
+    private schedule(number: number, wait: number): void {
+        clearTimeout(this.timers.get(number))
+        this.timers.set(number, setTimeout(() => void this.turn(number), wait))
+    }
+
+    private async turn(number: number): Promise<void> {
+        const keeper = this.keepers.get(number)
+        if (keeper === undefined) return
+        await keeper.look()
+        // A little jitter keeps many nodes from being looked at all at once.
+        if (this.keepers.get(number) === keeper) this.schedule(number, this.parts.config.scanInterval * (0.95 + Math.random() / 10))
+    }
+
+    private hurry(number: number): void {
+        if (this.keepers.has(number)) this.schedule(number, 0)
+    }
+}

@@ -1,0 +1,304 @@
+import type { BranchStatusRow, Catalog, NodeStatusRow, Verdict } from './catalog'
+import type { Log } from './log'
+import { describeFailure, type Node, type Prepared, type RemoteSession, type Scan } from './node'
+import { parseGid, setId, why } from './protocol'
+import type { Resolver } from './resolver'
+import type { Problem } from './sqlstate'
+
+/** What one pass over a node did, for recover(). */
+export interface Pass {
+    readonly node: string
+    prepared: number
+    committed: number
+    rolled_back: number
+    left_alone: number
+    result: string
+}
+
+interface Parts {
+    readonly resolver: Resolver
+    readonly log: Log
+    readonly lostSets: 'report' | 'rollback'
+    readonly retryCap: number
+    readonly catalog: () => Catalog | undefined
+    readonly uriOf: (node: number) => string
+}
+
+interface Rollback {
+    attempts: number
+    nextTry: number
+    problem: Problem
+}
+
+const SLOW = 500 // ms after which an unfinished branch is worth showing
+
+/**
+ * Recovery of one node: the decision rule, applied at every look. One node's trouble never stops another's recovery,
+ * so each has its own keeper. In this order:
+ *
+ *   P  the branches of this coordinator that are prepared on the node are read there
+ *   R, F  then, in one statement on the coordinator: is the commit record visible and does it name the branch;
+ *         is the local transaction finished (sql/sidecar/_decide.sql has the argument)
+ *   R → COMMIT PREPARED. Not R and F → ROLLBACK PREPARED. Not R and not F → leave it.
+ *
+ * Were R and F read before P, a transaction could prepare and commit between the two looks, and be rolled back here
+ * for want of a record that by then exists.
+ */
+export class Keeper {
+    private running: Promise<Pass> | undefined
+    private readonly rollbacks = new Map<string, Rollback>()
+    private shown = new Map<string, string>()
+    private failures = 0
+    private nextConnect = 0
+    private reachable: boolean | undefined
+    private lastShown = 0
+    private lastStatus = ''
+    private since = new Date()
+
+    constructor(
+        readonly node: Node,
+        private readonly parts: Parts
+    ) {}
+
+    /** One pass; calls that overlap share it. Never throws. */
+    look(force = false): Promise<Pass> {
+        this.running ??= this.pass(force).finally(() => (this.running = undefined))
+        return this.running
+    }
+
+    private async pass(force: boolean): Promise<Pass> {
+        const pass: Pass = { node: this.node.address.name, prepared: 0, committed: 0, rolled_back: 0, left_alone: 0, result: 'ok' }
+        try {
+            if (!(await this.connected(force, pass))) return pass
+            const started = performance.now()
+            const scan = await this.node.scan()
+            const latency = performance.now() - started
+            await this.settle(scan, pass)
+            await this.endOrphans(scan.sessions)
+            await this.show(scan, latency, undefined)
+        } catch (error) {
+            const failure = describeFailure(error)
+            pass.result = failure.message
+            this.failed(failure.message)
+            await this.show(undefined, undefined, failure).catch(() => undefined)
+        }
+        return pass
+    }
+
+    private async connected(force: boolean, pass: Pass): Promise<boolean> {
+        if (!this.node.up) {
+            if (!force && Date.now() < this.nextConnect) {
+                pass.result = 'waiting to try again'
+                return false
+            }
+            if (!(await this.node.connect())) {
+                pass.result = `fenced off: ${this.node.fenceState}`
+                await this.show(undefined, undefined, undefined)
+                return false
+            }
+            if (this.reachable === false) this.parts.log.info('node is back', { node: this.node.address.name })
+            await this.parts.resolver.sweep(this.node.address.number, true)
+        }
+        if (this.reachable !== true) this.since = new Date()
+        this.reachable = true
+        this.failures = 0
+        await this.parts.resolver.sweep(this.node.address.number, force)
+        return true
+    }
+
+    private failed(message: string): void {
+        if (this.reachable !== false) {
+            this.parts.log.warning('node cannot be reached', { node: this.node.address.name, error: message })
+            this.since = new Date()
+        }
+        this.reachable = false
+        this.failures += 1
+        const wait = Math.min(this.parts.retryCap, 250 * 2 ** Math.min(this.failures - 1, 10))
+        this.nextConnect = Date.now() + wait * (0.5 + Math.random() / 2)
+    }
+
+    /** P is in hand: ask for R and F, then act. */
+    private async settle(scan: Scan, pass: Pass): Promise<void> {
+        pass.prepared = scan.prepared.length
+        const catalog = this.parts.catalog()
+        if (scan.prepared.length === 0 || catalog === undefined) {
+            this.verdicts.clear()
+            return
+        }
+        const verdicts = await catalog.decide(this.node.address.number, scan.prepared.map((p) => p.gid), scan.prepared.map((p) => p.xid))
+        this.verdicts = new Map(verdicts.map((verdict) => [verdict.gid, verdict]))
+        const late: string[] = []
+        const rollbacks: Promise<void>[] = []
+        for (const branch of scan.prepared) {
+            const verdict = this.verdicts.get(branch.gid)!
+            const gid = parseGid(branch.gid)
+            const live = gid === undefined ? undefined : this.parts.resolver.find(setId(gid), this.node.address.number)
+            if (live !== undefined) {
+                this.contradiction(verdict, branch)
+            } else if (verdict.verdict === 'commit' && gid !== undefined) {
+                late.push(setId(gid))
+            } else if (verdict.verdict === 'rollback' || (verdict.verdict === 'lost' && this.parts.lostSets === 'rollback')) {
+                rollbacks.push(this.rollBack(branch, scan, verdict, pass))
+            } else {
+                if (verdict.verdict !== 'running') this.leaveAlone(branch, verdict)
+                pass.left_alone += 1
+            }
+        }
+        await Promise.all([...rollbacks, this.commitLate(catalog, late, pass)])
+        this.forget(scan)
+    }
+
+    /**
+     * Committed sets that the sidecar has not in hand: their record was read here before the doorbell's look, the state
+     * files were lost, or a node that failed over or was restored has brought a finished branch back.
+     */
+    private async commitLate(catalog: Catalog, setIds: readonly string[], pass: Pass): Promise<void> {
+        if (setIds.length === 0) return
+        const sets = await catalog.lookAgain(setIds)
+        await this.parts.resolver.decide(
+            sets.map((set) => (set.outcome === null ? set : { ...set, branches: set.branches.filter((b) => b.node === this.node.address.number) })),
+            this.parts.uriOf
+        )
+        pass.committed += sets.length
+    }
+
+    private async rollBack(branch: Prepared, scan: Scan, verdict: Verdict, pass: Pass): Promise<void> {
+        const known = this.rollbacks.get(branch.gid)
+        if (known !== undefined && known.nextTry > Date.now()) return
+        const answer = await this.node.finish('rollback', branch.gid, branch.owner)
+        if (answer.ok) {
+            this.rollbacks.delete(branch.gid)
+            pass.rolled_back += 1
+            this.parts.log.info('branch rolled back', { node: this.node.address.name, gid: branch.gid, because: verdict.reason })
+        } else if (answer.problem.trouble === 'absent') {
+            await this.checkGone(branch, scan)
+        } else {
+            const attempts = (known?.attempts ?? 0) + 1
+            const wait = Math.min(this.parts.retryCap, 100 * 2 ** Math.min(attempts - 1, 20))
+            this.rollbacks.set(branch.gid, { attempts, nextTry: Date.now() + wait * (0.5 + Math.random() / 2), problem: answer.problem })
+            if (attempts === 1) {
+                this.parts.log.warning(why('rollback', 'incomplete'), {
+                    node: this.node.address.name, gid: branch.gid, sqlstate: answer.problem.sqlstate, error: answer.problem.message
+                })
+            }
+        }
+    }
+
+    /** Gone before it was rolled back here: by its own session, or committed by hand against the decision. */
+    private async checkGone(branch: Prepared, scan: Scan): Promise<void> {
+        const fate = await this.node.lookUpFate({ gid: branch.gid, xid: branch.xid8, timeline: scan.timeline ?? undefined })
+        if (fate !== 'committed') return
+        const gid = parseGid(branch.gid)
+        this.parts.log.error('branch of a rolled back set was committed by someone else', { node: this.node.address.name, gid: branch.gid })
+        await this.parts.catalog()?.noteEvent('mixed', gid && setId(gid), this.node.address.number, `${branch.gid} was committed on the node, though its local transaction did not commit`)
+    }
+
+    private contradiction(verdict: Verdict, branch: Prepared): void {
+        if (verdict.verdict !== 'rollback' || this.reported.has(branch.gid)) return
+        this.reported.add(branch.gid)
+        const detail = `${branch.gid}: the state files saw its commit record, the coordinator has none. It is committed; was the coordinator restored from an older backup?`
+        this.parts.log.error('coordinator contradicts the state files', { node: this.node.address.name, gid: branch.gid })
+        this.parts.catalog()?.noteEvent('contradiction', undefined, this.node.address.number, detail).catch(() => undefined)
+    }
+
+    private readonly reported = new Set<string>()
+    private verdicts = new Map<string, Verdict>()
+
+    private leaveAlone(branch: Prepared, verdict: Verdict): void {
+        if (this.reported.has(branch.gid)) return
+        this.reported.add(branch.gid)
+        this.parts.log.warning('prepared branch left alone', { node: this.node.address.name, gid: branch.gid, because: verdict.reason })
+    }
+
+    private forget(scan: Scan): void {
+        const there = new Set(scan.prepared.map((branch) => branch.gid))
+        for (const gid of this.rollbacks.keys()) if (!there.has(gid)) this.rollbacks.delete(gid)
+        for (const gid of this.reported) if (!there.has(gid)) this.reported.delete(gid)
+    }
+
+    /**
+     * Remote transactions whose local transaction is over (no SQL hook fires at a local ROLLBACK): seen on the node first,
+     * then missing among the sets in flight on the coordinator. Ended only if the session is in that same transaction.
+     */
+    private async endOrphans(sessions: readonly RemoteSession[]): Promise<void> {
+        const catalog = this.parts.catalog()
+        if (sessions.length === 0 || catalog === undefined) return
+        const inFlight = new Set(await catalog.inFlightPids(this.node.address.number))
+        for (const session of sessions) {
+            if (inFlight.has(Number(session.name.split('_')[2]))) continue
+            try {
+                if (await this.node.endSession(session)) {
+                    this.parts.log.info('ended a remote session whose local transaction is over', { node: this.node.address.name, pid: session.pid })
+                }
+            } catch (error) {
+                this.parts.log.warning('cannot end a remote session whose local transaction is over', { node: this.node.address.name, pid: session.pid, error: describeFailure(error).message })
+            }
+        }
+    }
+
+    /** Tells the coordinator what is to be seen here; only what changed since it was last told. */
+    private async show(scan: Scan | undefined, latency: number | undefined, failure: { sqlstate: string | undefined; message: string } | undefined): Promise<void> {
+        const catalog = this.parts.catalog()
+        if (catalog === undefined) return
+        const rows = scan === undefined ? this.waitingRows(failure) : this.scannedRows(scan)
+        const next = new Map(rows.map((row) => [row.gid, JSON.stringify(row)]))
+        const changed = rows.filter((row) => this.shown.get(row.gid) !== next.get(row.gid))
+        const gone = [...this.shown.keys()].filter((gid) => !next.has(gid))
+        const status: NodeStatusRow = {
+            node: this.node.address.number, reachable: this.reachable === true, since: this.since.toISOString(), checked_at: new Date().toISOString(),
+            ...(latency === undefined ? {} : { latency_ms: latency }), fence: this.node.fenceState,
+            ...(scan === undefined ? {} : { version: scan.version, prepared_max: scan.slots, prepared_used: scan.slots_used }),
+            ...(failure === undefined ? {} : { ...(failure.sqlstate === undefined ? {} : { sqlstate: failure.sqlstate }), message: failure.message })
+        }
+        const gist = JSON.stringify([status.reachable, status.fence, status.message, status.prepared_used, status.version])
+        const due = gist !== this.lastStatus || Date.now() - this.lastShown > 5000
+        if (changed.length === 0 && gone.length === 0 && !due) return
+        await catalog.observe([status], changed, gone)
+        this.shown = next
+        this.lastStatus = gist
+        this.lastShown = Date.now()
+    }
+
+    private scannedRows(scan: Scan): BranchStatusRow[] {
+        const rows = new Map(this.pendingRows(undefined).map((row) => [row.gid, row]))
+        for (const branch of scan.prepared) {
+            const verdict = this.verdicts.get(branch.gid)
+            const base = { gid: branch.gid, node: this.node.address.number, prepared_at: branch.prepared_at, owner: branch.owner }
+            const pending = rows.get(branch.gid)
+            const problem = this.rollbacks.get(branch.gid)
+            if (pending !== undefined) rows.set(branch.gid, { ...pending, ...base })
+            else if (verdict === undefined || verdict.verdict === 'commit') continue
+            else if (verdict.verdict === 'rollback') {
+                if (problem !== undefined) {
+                    rows.set(branch.gid, {
+                        ...base, state: 'retry', decision: 'rollback', attempts: problem.attempts, next_retry_at: new Date(problem.nextTry).toISOString(),
+                        ...problemFields(problem.problem)
+                    })
+                }
+            } else if (verdict.verdict === 'running') rows.set(branch.gid, { ...base, state: 'running', decision: 'undecided', attempts: 0 })
+            else rows.set(branch.gid, { ...base, state: 'left alone', decision: 'unknown', attempts: 0, message: verdict.reason })
+        }
+        return [...rows.values()]
+    }
+
+    private waitingRows(failure: { sqlstate: string | undefined; message: string } | undefined): BranchStatusRow[] {
+        return this.pendingRows(failure ?? { sqlstate: undefined, message: this.node.fenceState })
+    }
+
+    private pendingRows(down: { sqlstate: string | undefined; message: string } | undefined): BranchStatusRow[] {
+        return this.parts.resolver.pendingOn(this.node.address.number)
+            .filter((branch) => down !== undefined || branch.problem !== undefined || Date.now() - branch.since > SLOW)
+            .map((branch) => ({
+                gid: branch.facts.gid, node: this.node.address.number, decision: branch.action,
+                state: down !== undefined ? 'waiting' : branch.problem === undefined ? 'prepared' : 'retry',
+                attempts: branch.attempts + (down === undefined ? 0 : this.failures),
+                ...(branch.facts.owner === undefined ? {} : { owner: branch.facts.owner }),
+                ...(down !== undefined ? { next_retry_at: new Date(this.nextConnect).toISOString() }
+                    : branch.problem === undefined ? {} : { next_retry_at: new Date(branch.nextTry).toISOString() }),
+                ...problemFields(down ?? branch.problem)
+            }))
+    }
+}
+
+const problemFields = (problem: { readonly sqlstate: string | undefined; readonly message: string } | undefined): { sqlstate?: string; message?: string } =>
+    problem === undefined ? {} : { ...(problem.sqlstate === undefined ? {} : { sqlstate: problem.sqlstate }), message: problem.message }

@@ -1,0 +1,251 @@
+import type { Catalog, CompleteRow, DecidedSet, FateRow } from './catalog'
+import type { FaultPoints } from './fault'
+import type { Log } from './log'
+import type { Node } from './node'
+import { fateOf, makeGid, setId, why, type Action, type Fate, type SetKey } from './protocol'
+import type { Problem } from './sqlstate'
+import type { StateFile } from './statefile'
+import type { BranchFacts, StateEvent } from './statelines'
+
+/** A branch of a decided set. Its action is the set's decision, unless a person forced the other way. */
+export interface Branch {
+    readonly set: LiveSet
+    readonly facts: BranchFacts
+    action: Action
+    fate: Fate | 'forced commit' | 'forced rollback' | undefined
+    busy: boolean
+    attempts: number
+    nextTry: number
+    problem: Problem | undefined
+    /** When it was decided, for branches that take long enough to be shown. */
+    readonly since: number
+}
+
+export interface LiveSet {
+    readonly key: SetKey
+    readonly branches: Map<number, Branch>
+    complete: boolean
+}
+
+interface Parts {
+    readonly state: StateFile
+    readonly nodes: ReadonlyMap<number, Node>
+    readonly log: Log
+    readonly fault: FaultPoints
+    readonly coordinator: string
+    readonly retryCap: number
+    /** Undefined while the coordinator cannot be reached: decided sets are finished all the same. */
+    readonly catalog: () => Catalog | undefined
+}
+
+const FIRST_RETRY = 100 // ms
+
+/**
+ * Drives decided sets to their end: the decision goes to the state files, then COMMIT PREPARED to all nodes in parallel,
+ * then the fates back to the coordinator. A branch whose node is down waits for it and keeps nothing else waiting.
+ */
+export class Resolver {
+    readonly sets = new Map<string, LiveSet>()
+    private fates: FateRow[] = []
+    private completes: CompleteRow[] = []
+    private writing: Promise<void> | undefined
+
+    constructor(private readonly parts: Parts) {}
+
+    /** Sets that a state file remembers: the decision is on disk already. */
+    resume(set: SetKey, events: readonly StateEvent[]): void {
+        const live = this.live(set)
+        for (const event of events) {
+            if (event.kind !== 'branch') continue
+            const branch = this.addBranch(live, event.branch)
+            branch.fate = event.status === 'committed' ? 'committed' : event.status === 'rolled-back' ? 'rolled back' : event.status === 'unknown' ? 'unknown' : branch.fate
+        }
+        this.settle(live)
+    }
+
+    /** Sets whose commit record was seen. Those not known yet are made durable together, then sent off. */
+    async decide(decided: readonly DecidedSet[], uriOf: (node: number) => string): Promise<void> {
+        const events: StateEvent[] = []
+        const fresh: Branch[] = []
+        for (const set of decided) {
+            const live = this.live(set)
+            const added = this.merge(live, set, uriOf)
+            if (added.length > 0) {
+                events.push({ kind: 'phase', set: live.key, phase: 'commit' })
+                events.push(...added.map((branch): StateEvent => ({ kind: 'branch', set: live.key, branch: branch.facts, status: 'pending' })))
+                fresh.push(...added)
+            }
+            this.settle(live)
+        }
+        if (fresh.length === 0) return
+        await this.parts.fault.at('before state line')
+        await this.parts.state.append(events)
+        // A crash from here on is taken up from the state files, with or without the coordinator.
+        await this.parts.fault.at('after state line')
+        if (this.parts.fault.armed('between commits')) {
+            await this.attempt(fresh[0]!)
+            await this.parts.fault.at('between commits')
+        }
+        await Promise.all(fresh.map((branch) => this.attempt(branch)))
+    }
+
+    /** Unfinished branches on a node, for its look and for its return. */
+    pendingOn(node: number): Branch[] {
+        return [...this.sets.values()].flatMap((set) => {
+            const branch = set.branches.get(node)
+            return branch !== undefined && branch.fate === undefined ? [branch] : []
+        })
+    }
+
+    find(id: string, node: number): Branch | undefined {
+        return this.sets.get(id)?.branches.get(node)
+    }
+
+    /** Tries every branch that is due; all of them, due or not, when the node has just come back. */
+    async sweep(node: number, all: boolean): Promise<void> {
+        const now = Date.now()
+        await Promise.all(this.pendingOn(node).filter((branch) => all || branch.nextTry <= now).map((branch) => this.attempt(branch)))
+    }
+
+    /** One try; never throws. What the node cannot be asked now is left for its next look. */
+    async attempt(branch: Branch): Promise<void> {
+        const node = this.parts.nodes.get(branch.facts.node)
+        if (branch.busy || branch.fate !== undefined || node === undefined || !node.up) return
+        branch.busy = true
+        try {
+            const answer = await node.finish(branch.action, branch.facts.gid, branch.facts.owner)
+            if (answer.ok) this.finished(branch, fateOf(branch.action))
+            else if (answer.problem.trouble === 'absent') await this.lookUp(node, branch, answer.problem)
+            else this.retryLater(branch, answer.problem)
+        } finally {
+            branch.busy = false
+        }
+    }
+
+    /** A person stops waiting for a branch whose node does not answer; the order is carried out if it ever does. */
+    giveUp(branch: Branch): void {
+        this.finished(branch, branch.action === 'commit' ? 'forced commit' : 'forced rollback')
+    }
+
+    /** Writes back what is finished, in batches; what fails is kept and goes with the next call. */
+    async writeBack(): Promise<void> {
+        this.writing ??= this.flush().finally(() => (this.writing = undefined))
+        await this.writing
+    }
+
+    private live(key: SetKey): LiveSet {
+        const id = setId(key)
+        const known = this.sets.get(id)
+        if (known !== undefined) return known
+        const live: LiveSet = { key: { xid: key.xid, nonce: key.nonce }, branches: new Map(), complete: false }
+        this.sets.set(id, live)
+        return live
+    }
+
+    private merge(live: LiveSet, set: DecidedSet, uriOf: (node: number) => string): Branch[] {
+        const added: Branch[] = []
+        for (const one of set.branches) {
+            const known = live.branches.get(one.node)
+            const gid = makeGid({ ...live.key, coordinator: this.parts.coordinator, node: one.node })
+            const branch = known ?? this.addBranch(live, {
+                node: one.node, gid, uri: uriOf(one.node), xid: one.xid ?? undefined, timeline: one.timeline ?? undefined, owner: one.owner ?? undefined
+            })
+            if (one.forced !== null) branch.action = one.forced
+            if (known !== undefined) continue
+            // A fate on a set that is not complete stands; on a complete one the branch has come back and is settled again.
+            if (one.fate !== null && set.outcome === null) branch.fate = one.fate as Branch['fate']
+            else added.push(branch)
+        }
+        return added
+    }
+
+    private addBranch(set: LiveSet, facts: BranchFacts): Branch {
+        const known = set.branches.get(facts.node)
+        if (known !== undefined) return known
+        const branch: Branch = { set, facts, action: 'commit', fate: undefined, busy: false, attempts: 0, nextTry: 0, problem: undefined, since: Date.now() }
+        set.branches.set(facts.node, branch)
+        return branch
+    }
+
+    /** "Does not exist" is not success: the branch's own xid tells what became of it. */
+    private async lookUp(node: Node, branch: Branch, problem: Problem): Promise<void> {
+        try {
+            const fate = await node.lookUpFate(branch.facts)
+            if (fate === undefined) this.retryLater(branch, { ...problem, trouble: 'retry', message: 'prepared, but held by another session' })
+            else this.finished(branch, fate)
+        } catch {
+            this.retryLater(branch, { trouble: 'unknown', sqlstate: undefined, message: 'the node went away while the fate of the branch was looked up' })
+        }
+    }
+
+    private retryLater(branch: Branch, problem: Problem): void {
+        branch.attempts += 1
+        branch.problem = problem
+        const wait = Math.min(this.parts.retryCap, FIRST_RETRY * 2 ** Math.min(branch.attempts - 1, 20))
+        branch.nextTry = Date.now() + wait * (0.5 + Math.random() / 2)
+        if (branch.attempts === 1) {
+            this.parts.state.note([{ kind: 'phase', set: branch.set.key, phase: 'incomplete' }])
+            this.parts.log.warning(why('commit', 'incomplete'), {
+                set: setId(branch.set.key), gid: branch.facts.gid, sqlstate: problem.sqlstate, error: problem.message
+            })
+        }
+    }
+
+    private finished(branch: Branch, fate: NonNullable<Branch['fate']>): void {
+        branch.fate = fate
+        branch.problem = undefined
+        const status = fate === 'rolled back' ? 'rolled-back' : fate === 'committed' || fate === 'unknown' ? fate : undefined
+        if (status !== undefined) {
+            // Noted, not awaited: after a crash it is found out again, from the branch's xid.
+            this.parts.state.note([{ kind: 'branch', set: branch.set.key, branch: branch.facts, status }])
+        }
+        this.settle(branch.set)
+    }
+
+    /** A set is over when every branch has a fate; its outcome is the worst of them. */
+    private settle(set: LiveSet): void {
+        if (set.complete) return
+        const fates = [...set.branches.values()].map((branch) => branch.fate)
+        const at = new Date().toISOString()
+        if (fates.includes(undefined)) {
+            for (const [node, branch] of set.branches) {
+                if (branch.fate !== undefined) this.fates.push({ ...set.key, node, fate: branch.fate, at })
+            }
+        } else {
+            set.complete = true
+            const outcome = fates.some((fate) => fate === 'rolled back' || fate === 'forced rollback') ? 'mixed' : fates.includes('unknown') ? 'unknown' : 'committed'
+            if (outcome !== 'committed' || fates.includes('forced commit')) {
+                for (const [node, branch] of set.branches) this.fates.push({ ...set.key, node, fate: branch.fate!, at })
+            }
+            if (outcome !== 'committed') this.alarm(set, outcome)
+            this.completes.push({ ...set.key, outcome, at })
+        }
+        if (this.fates.length + this.completes.length > 0) setImmediate(() => void this.writeBack())
+    }
+
+    private alarm(set: LiveSet, outcome: 'mixed' | 'unknown'): void {
+        const detail = [...set.branches.values()].map((branch) => `${branch.facts.gid} ${branch.fate}`).join(', ')
+        this.parts.log.error(outcome === 'mixed' ? 'set is mixed: a branch went against its decision' : 'fate of a branch cannot be proved',
+            { set: setId(set.key), branches: detail })
+        this.parts.catalog()?.noteEvent(outcome, setId(set.key), undefined, detail).catch(() => undefined)
+    }
+
+    private async flush(): Promise<void> {
+        const catalog = this.parts.catalog()
+        while (catalog !== undefined && this.fates.length + this.completes.length > 0) {
+            const fates = this.fates.splice(0)
+            const completes = this.completes.splice(0)
+            try {
+                if (completes.length > 0) await this.parts.fault.at('before write-back')
+                await catalog.finish(fates, completes)
+            } catch (error) {
+                this.fates.unshift(...fates)
+                this.completes.unshift(...completes)
+                this.parts.log.warning('write-back failed, kept for later', { error: String(error) })
+                return
+            }
+            for (const row of completes) this.sets.delete(setId(row))
+            this.parts.state.note(completes.map((row): StateEvent => ({ kind: 'phase', set: { xid: row.xid, nonce: row.nonce }, phase: 'complete' })))
+        }
+    }
+}

@@ -1,0 +1,259 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Catalog, type Introduction, type Welcome } from './catalog'
+import type { Config } from './config'
+import { coordinatorConnection } from './connection'
+import { Doorbell } from './doorbell'
+import type { FaultPoints } from './fault'
+import { NEWEST_MIGRATION } from './install'
+import type { Log } from './log'
+import { NodeSet } from './nodeset'
+import { Refusal } from './refusal'
+import { replay, type Replayed } from './replay'
+import { Requests } from './requests'
+import { Resolver } from './resolver'
+import { messageOf, property } from './sqlstate'
+import { openStateDir, type StateDir } from './statedir'
+import { StateFile } from './statefile'
+
+const BUSY = 20 // ms without a new set after which polling gives way to sleep
+const POLL = 1 // ms between looks while awake
+const RECONNECT = 250 // ms between tries to reach the coordinator
+const BACKLOG = 5000 // live sets at which no further ones are read: memory stays bounded when a node is slower than the load
+const HEARTBEAT = 5000
+const ECHO = 10_000
+const PURGE = 60_000
+
+/** What exists from the first time this sidecar acted: it outlives connections to the coordinator. */
+interface Acting {
+    readonly coordinator: string
+    readonly state: StateFile
+    readonly resolver: Resolver
+    readonly nodes: NodeSet
+}
+
+/** The process: connects, is elected, looks, and keeps house. Data goes one way: doorbell, look, state file, nodes, back into SQL. */
+export class Sidecar {
+    private catalog: Catalog | undefined
+    private acting: Acting | undefined
+    private readonly doorbell: Doorbell
+    private stopping = false
+    private last = { heartbeat: 0, echo: 0, purge: 0, complaint: '' }
+
+    private constructor(
+        private readonly config: Config,
+        private readonly directory: StateDir,
+        private readonly read: Replayed,
+        private readonly who: Omit<Introduction, 'home' | 'stateDirectory'>,
+        private readonly log: Log,
+        private readonly fault: FaultPoints
+    ) {
+        this.doorbell = new Doorbell(coordinatorConnection(config), log)
+    }
+
+    /** Everything that can be wrong with the state directory is said here, before the database is needed. */
+    static async prepare(config: Config, who: Omit<Introduction, 'home' | 'stateDirectory'>, uid: number, log: Log, fault: FaultPoints): Promise<Sidecar> {
+        const directory = await openStateDir(config.stateDir, uid)
+        const read = await replay(config.stateDir)
+        if (read.torn !== undefined) log.warning('dropped a line that a crash left unfinished', { at: read.torn })
+        log.info('state directory read', { directory: config.stateDir, home: directory.home, sets: read.live.size })
+        return new Sidecar(config, directory, read, who, log, fault)
+    }
+
+    /** Runs until stop(). Throws a Refusal when a person is needed first. */
+    async run(): Promise<void> {
+        try {
+            while (!this.stopping) {
+                await this.serve()
+                if (!this.stopping) await sleep(RECONNECT)
+            }
+        } finally {
+            await this.shutDown()
+        }
+    }
+
+    stop(): void {
+        this.stopping = true
+        this.doorbell.ring()
+    }
+
+    private async shutDown(): Promise<void> {
+        this.doorbell.close()
+        await this.acting?.nodes.close()
+        await Promise.race([this.acting?.resolver.writeBack().catch(() => undefined), sleep(1000)])
+        this.catalog?.close()
+        await Promise.race([this.acting?.state.close(), sleep(1000)])
+        await this.directory.release()
+    }
+
+    /** One connection to the coordinator, from connecting to losing it. */
+    private async serve(): Promise<void> {
+        const catalog = await this.connect()
+        if (catalog === undefined) return
+        try {
+            await this.checkSchema(catalog)
+            const welcome = await this.election(catalog)
+            if (welcome === undefined) return
+            const acting = (this.acting ??= this.beginActing(welcome.coordinator!))
+            this.checkCoordinator(acting.coordinator, welcome.coordinator!)
+            await catalog.closeRequests()
+            this.catalog = catalog
+            this.complain(undefined)
+            this.log.info('acting', { coordinator: acting.coordinator, home: this.directory.home })
+            await acting.nodes.refresh(catalog)
+            const house = this.keepHouse(catalog, acting)
+            await this.lookForSets(catalog, acting)
+            await house
+        } catch (error) {
+            if (error instanceof Refusal) throw error
+            if (!this.stopping) this.complain(`lost the coordinator: ${messageOf(error)}`)
+        } finally {
+            this.catalog = undefined
+            catalog.close()
+        }
+    }
+
+    private async connect(): Promise<Catalog | undefined> {
+        try {
+            const catalog = await Catalog.connect(coordinatorConnection(this.config), () => {
+                this.catalog = undefined
+                this.doorbell.ring()
+            })
+            await this.doorbell.open().catch((error: unknown) => this.complain(`doorbell: ${messageOf(error)}`))
+            return catalog
+        } catch (error) {
+            const code = property(error, 'code')
+            if (this.acting === undefined && code !== undefined && /^(28|3D)/.test(code)) {
+                throw new Refusal(`cannot log in to the coordinator: ${messageOf(error)}`, 'Check --database-url or the PG* variables, the role\'s password, and pg_hba.conf.')
+            }
+            this.complain(`cannot reach the coordinator: ${messageOf(error)}`)
+            return undefined
+        }
+    }
+
+    private async checkSchema(catalog: Catalog): Promise<void> {
+        const found = await catalog.schemaVersion()
+        if (found === NEWEST_MIGRATION) return
+        throw found === undefined
+            ? new Refusal('schema pglobalxact is not installed in this database', 'Run "make install-sql" (or: npx pglobalxact install) against it first.')
+            : new Refusal(`schema pglobalxact is at version ${found}, this sidecar needs ${NEWEST_MIGRATION}`,
+                found < NEWEST_MIGRATION ? 'Run "make install-sql" of this version.' : 'Install the sidecar of the version that installed the schema.')
+    }
+
+    /** Waits until this sidecar is the one that acts; undefined when the connection ends or the process stops first. */
+    private async election(catalog: Catalog): Promise<Welcome | undefined> {
+        for (;;) {
+            const welcome = await catalog.hello({ ...this.who, home: this.directory.home, stateDirectory: this.config.stateDir })
+            if (welcome.acting) return welcome
+            this.complain(welcome.note)
+            await this.acting?.nodes.close()
+            await this.doorbell.wait(1000)
+            if (this.stopping) return undefined
+        }
+    }
+
+    private beginActing(coordinator: string): Acting {
+        if (this.read.coordinator !== undefined) this.checkCoordinator(this.read.coordinator, coordinator)
+        const state = StateFile.open(this.config.stateDir, { coordinator, home: this.directory.home }, this.config, this.read, this.log, this.fault)
+        const nodes: NodeSet = new NodeSet({
+            coordinator, home: this.directory.home, config: this.config, log: this.log, catalog: () => this.catalog, resolver: () => resolver
+        })
+        const resolver = new Resolver({
+            state, nodes: nodes.byNumber, log: this.log, fault: this.fault, coordinator, retryCap: this.config.retryCap, catalog: () => this.catalog
+        })
+        for (const { events } of this.read.live.values()) {
+            const key = events.flatMap((event) => ('set' in event ? [event.set] : []))[0]
+            if (key !== undefined) resolver.resume(key, events)
+        }
+        return { coordinator, state, resolver, nodes }
+    }
+
+    private checkCoordinator(mine: string, found: string): void {
+        if (mine === found) return
+        throw new Refusal(`state directory ${this.config.stateDir} belongs to coordinator ${mine}, this database is coordinator ${found}`,
+            'Give each coordinator a state directory of its own, or point the sidecar at the right database.')
+    }
+
+    /**
+     * Polls while there is work, sleeps until the doorbell rings while there is none (the argument stands in
+     * sql/internal/_ring.sql). Every way out of sleep ends in a look, and a slow look comes in any case.
+     */
+    private async lookForSets(catalog: Catalog, acting: Acting): Promise<void> {
+        let since: string | undefined
+        let awake = false
+        let lastWork = Date.now()
+        const look = async (): Promise<boolean> => {
+            const { snapshot, sets, requests } = await catalog.look(since)
+            since = snapshot
+            if (sets !== null) void acting.resolver.decide(sets, acting.nodes.uriOf).catch((error: unknown) => this.log.error('decide', { error: String(error) }))
+            if (requests) void this.serveRequests(catalog, acting)
+            return sets !== null
+        }
+        while (this.catalog === catalog && !this.stopping) {
+            if (acting.resolver.sets.size > BACKLOG) {
+                await sleep(10)
+                continue
+            }
+            if (await look()) {
+                lastWork = Date.now()
+                if (!awake) awake = await catalog.stayAwake()
+            } else if (awake && Date.now() - lastWork < BUSY) {
+                await sleep(POLL)
+            } else {
+                const quiet = await catalog.fallAsleep(awake)
+                awake = false
+                if (await look()) lastWork = Date.now()
+                else await this.doorbell.wait(quiet ? this.config.scanInterval : POLL)
+            }
+        }
+    }
+
+    private async serveRequests(catalog: Catalog, acting: Acting): Promise<void> {
+        const requests = new Requests({
+            coordinator: acting.coordinator, catalog, state: acting.state, resolver: acting.resolver, keepers: acting.nodes.keepers,
+            log: this.log, refreshNodes: () => acting.nodes.refresh(catalog)
+        })
+        await requests.serve().catch((error: unknown) => this.log.warning('request', { error: messageOf(error) }))
+    }
+
+    private async keepHouse(catalog: Catalog, acting: Acting): Promise<void> {
+        while (this.catalog === catalog && !this.stopping) {
+            await this.chores(catalog, acting).catch((error: unknown) => this.complain(`housekeeping: ${messageOf(error)}`))
+            await Promise.race([sleep(Math.min(this.config.scanInterval, 1000)), new Promise<void>((done) => this.whenOver(catalog, done))])
+        }
+    }
+
+    /** Lets the housekeeping end soon after the connection or the process does. */
+    private whenOver(catalog: Catalog, done: () => void): void {
+        const timer = setInterval(() => {
+            if (this.catalog === catalog && !this.stopping) return
+            clearInterval(timer)
+            done()
+        }, 50)
+        setTimeout(() => clearInterval(timer), 1100).unref()
+    }
+
+    private async chores(catalog: Catalog, acting: Acting): Promise<void> {
+        const now = Date.now()
+        await acting.resolver.writeBack()
+        await acting.nodes.refresh(catalog)
+        void acting.state.tidy()
+        if (now - this.last.heartbeat > HEARTBEAT || acting.state.problem !== undefined) {
+            this.last.heartbeat = now
+            await catalog.heartbeat(acting.state.bytes, acting.state.sets, acting.state.problem ?? 'acting')
+        }
+        if (now - this.last.echo > ECHO) {
+            this.last.echo = now
+            if (!(await this.doorbell.alive())) this.complain('the doorbell does not answer: new sets are found by the slow look only')
+        }
+        if (now - this.last.purge > PURGE) {
+            this.last.purge = now
+            while ((await catalog.purge()) === 1000) await sleep(50)
+        }
+    }
+
+    /** Says what is wrong once, not at every try. */
+    private complain(what: string | undefined): void {
+        if (what !== undefined && what !== this.last.complaint) this.log.warning(what)
+        this.last.complaint = what ?? ''
+    }
+}

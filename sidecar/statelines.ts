@@ -1,0 +1,100 @@
+import { crc32 } from 'node:zlib'
+import type { SetKey } from './protocol'
+import { setId } from './protocol'
+
+/**
+ * The text of the state files, pure: one line per event,
+ *
+ *     <set id> <time> phase <phase> <checksum>
+ *     <set id> <time> <action> <uri without password> <gid> <status> [name=value …] <checksum>
+ *
+ * and, opening each file, lines whose set id is "-": a header, and the end of the compacted part. The checksum is
+ * CRC-32 of everything before it, 8 hex digits.
+ */
+
+export interface BranchFacts {
+    readonly node: number
+    readonly gid: string
+    readonly uri: string
+    /** What identifies the branch on its node; undefined for an enlisted branch that was not verified. */
+    readonly xid: string | undefined
+    readonly timeline: string | undefined
+    readonly owner: string | undefined
+}
+
+export type StateEvent =
+    | { readonly kind: 'header'; readonly coordinator: string; readonly home: string; readonly segment: number }
+    | { readonly kind: 'compacted'; readonly sets: number }
+    | { readonly kind: 'phase'; readonly set: SetKey; readonly phase: 'commit' | 'incomplete' | 'complete' }
+    | { readonly kind: 'branch'; readonly set: SetKey; readonly branch: BranchFacts; readonly status: BranchStatus }
+
+export type BranchStatus = 'pending' | 'committed' | 'rolled-back' | 'unknown'
+
+const STATUSES: readonly BranchStatus[] = ['pending', 'committed', 'rolled-back', 'unknown']
+
+export function formatLine(event: StateEvent, time: Date): string {
+    const body = `${'set' in event ? setId(event.set) : '-'} ${time.toISOString()} ${bodyOf(event)}`
+    return `${body} ${checksum(body)}\n`
+}
+
+function bodyOf(event: StateEvent): string {
+    switch (event.kind) {
+        case 'header':
+            return `pglobalxact-state 1 coordinator=${event.coordinator} home=${event.home} segment=${event.segment}`
+        case 'compacted':
+            return `compacted sets=${event.sets}`
+        case 'phase':
+            return `phase ${event.phase}`
+        case 'branch': {
+            const { branch } = event
+            const facts = Object.entries({ node: String(branch.node), xid: branch.xid, timeline: branch.timeline, owner: branch.owner })
+                .filter(([, value]) => value !== undefined)
+                .map(([name, value]) => ` ${name}=${encodeURIComponent(value!)}`)
+            return `commit ${branch.uri} ${branch.gid} ${event.status}${facts.join('')}`
+        }
+    }
+}
+
+const checksum = (body: string): string => crc32(body).toString(16).padStart(8, '0')
+
+/** Undefined for a line that is damaged or of no known form. */
+export function parseLine(line: string): StateEvent | undefined {
+    const cut = line.lastIndexOf(' ')
+    if (cut < 0 || checksum(line.slice(0, cut)) !== line.slice(cut + 1)) return undefined
+    const [id, , word, ...rest] = line.slice(0, cut).split(' ')
+    if (id === '-') return parseFrame(word, rest)
+    const key = /^([1-9]\d*)_([0-9a-f]{8})$/.exec(id ?? '')
+    if (key === null) return undefined
+    const set = { xid: key[1]!, nonce: key[2]! }
+    if (word === 'phase') return parsePhase(set, rest)
+    return word === 'commit' ? parseBranch(set, rest) : undefined
+}
+
+function parseFrame(word: string | undefined, rest: readonly string[]): StateEvent | undefined {
+    const fact = facts(rest)
+    if (word === 'compacted' && fact.has('sets')) return { kind: 'compacted', sets: Number(fact.get('sets')) }
+    const [coordinator, home, segment] = [fact.get('coordinator'), fact.get('home'), fact.get('segment')]
+    if (word !== 'pglobalxact-state' || rest[0] !== '1' || !coordinator || !home || !segment) return undefined
+    return { kind: 'header', coordinator, home, segment: Number(segment) }
+}
+
+function parsePhase(set: SetKey, rest: readonly string[]): StateEvent | undefined {
+    const phase = (['commit', 'incomplete', 'complete'] as const).find((known) => known === rest[0])
+    return phase === undefined || rest.length !== 1 ? undefined : { kind: 'phase', set, phase }
+}
+
+function parseBranch(set: SetKey, rest: readonly string[]): StateEvent | undefined {
+    const [uri, gid, word, ...more] = rest
+    const status = STATUSES.find((known) => known === word)
+    const fact = facts(more)
+    const node = Number(fact.get('node'))
+    if (!uri || !gid || status === undefined || !Number.isInteger(node)) return undefined
+    const branch = { node, gid, uri, xid: fact.get('xid'), timeline: fact.get('timeline'), owner: fact.get('owner') }
+    return { kind: 'branch', set, status, branch }
+}
+
+const facts = (words: readonly string[]): Map<string, string> =>
+    new Map(words.map((word): [string, string] => {
+        const cut = word.indexOf('=')
+        return [word.slice(0, Math.max(cut, 0)), decodeURIComponent(word.slice(cut + 1))]
+    }))

@@ -1,0 +1,16 @@
+-- Runs SQL on a node as part of the current transaction's set. Writes commit_record and branch_record.
+create or replace function pglobalxact.exec(node text, sql text)
+returns text
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform pglobalxact._check_statement(sql);
+    return pglobalxact._run_step(node, 'exec', sql, false);
+end
+$$;
+comment on function pglobalxact.exec(text, text) is
+    'Runs SQL on a node; it commits or rolls back with the local transaction. Returns the command tag of the last statement, such as UPDATE 1. '
+    'The node is reached with the current role''s user mapping. Errors: those of the node; 42704 unknown node; 22023 empty SQL; 2D000 transaction control.';
+revoke all on function pglobalxact.exec(text, text) from public;
+grant execute on function pglobalxact.exec(text, text) to pglobalxact_user;

@@ -1,0 +1,44 @@
+-- Every set that is not over, the worst first.
+create or replace function pglobalxact.sets()
+returns table (set_id text, phase text, outcome text, age interval, nodes integer, prepared integer, finished integer,
+               role name, attempts integer, next_retry interval, last_error text)
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with summary as (
+        select b.set_id, bool_or(b.decision = 'commit') as decided, min(b.outcome) as outcome, min(b.started_at) as started_at,
+               count(*)::integer as nodes,
+               count(*) filter (where b.state in ('prepared', 'retry', 'running', 'waiting', 'left alone'))::integer as prepared,
+               count(*) filter (where b.state in ('committed', 'rolled back', 'unknown'))::integer as finished,
+               count(*) filter (where b.state = 'rolled back') as rolled_back,
+               min(b.role) as role, max(b.attempts) as attempts, min(b.next_retry_at) as next_retry_at,
+               string_agg(n.name || ': ' || b.message, '; ' order by n.name) filter (where b.message is not null) as last_error,
+               bool_or(b.decision = 'rollback') as to_roll_back, bool_and(b.state = 'open') as only_open
+        from pglobalxact.open_branch b join pglobalxact.node n on n.number = b.node
+        group by b.set_id
+    )
+    select s.set_id,
+           case when s.outcome in ('mixed', 'unknown') then 'incomplete'
+                when s.decided and (s.last_error is not null or s.finished > 0) then 'incomplete'
+                when s.decided then 'commit'
+                when s.only_open then 'begin'
+                when s.to_roll_back and s.last_error is not null then 'incomplete'
+                when s.to_roll_back then 'rollback'
+                else 'prepare' end,
+           case when s.outcome in ('mixed', 'unknown') then s.outcome
+                when s.decided and s.rolled_back > 0 then 'mixed'
+                when s.decided then 'committed'
+                when s.outcome = 'in progress' then s.outcome
+                when s.to_roll_back then 'rolled back'
+                else 'unknown' end as outcome,
+           date_trunc('milliseconds', greatest(clock_timestamp() - s.started_at, interval '0')), s.nodes, s.prepared, s.finished, s.role, s.attempts,
+           date_trunc('milliseconds', greatest(s.next_retry_at - clock_timestamp(), interval '0')), s.last_error
+    from summary s
+    order by case when s.outcome = 'mixed' then 0 when s.outcome = 'unknown' then 1 when s.last_error is not null then 2
+                  when s.outcome = 'in progress' then 4 else 3 end, s.started_at
+$$;
+comment on function pglobalxact.sets() is
+    'Every set that is not over, the worst first: in doubt, decided but unfinished on some node, mixed or unknown and not acknowledged, in flight. '
+    'age since its local transaction began; prepared and finished count its branches; last_error in the node''s words.';
+revoke all on function pglobalxact.sets() from public;
+grant execute on function pglobalxact.sets() to pglobalxact_monitor;

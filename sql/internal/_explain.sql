@@ -1,0 +1,25 @@
+-- Turns the errors that only pglobalxact can explain into words; returns for all others, which speak for themselves.
+create or replace function pglobalxact._explain(node text, state text, message text)
+returns void
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if (state = '22P02' and position('pglobalxact:' in message) > 0) or state in ('25P02', '08003') then
+        raise exception 'the branch on node "%" does not match the local transaction', node
+            using errcode = 'transaction_rollback',
+                  detail = 'Work done there was undone here (ROLLBACK TO SAVEPOINT, or an exception caught after it), or the remote transaction ended by itself.',
+                  hint = 'ROLLBACK and run the whole transaction again; do not catch errors around exec, and send no COMMIT or ROLLBACK to a node.';
+    elsif state like '08%' or state like '57P0%' then
+        raise exception 'node "%" was lost: %', node, message
+            using errcode = state,
+                  hint = 'The set cannot commit: ROLLBACK and run the transaction again. See: select * from pglobalxact.nodes();';
+    elsif state = '42601' and message like '%statement returning results not allowed%' then
+        raise exception 'the statement returned rows, and exec returns none'
+            using errcode = state, hint = 'Use: select * from pglobalxact.query(node, sql) as t (column type, …);';
+    end if;
+end
+$$;
+comment on function pglobalxact._explain(text, text, text) is 'Internal. Raises a clearer error for trouble of the protocol''s own.';
+revoke all on function pglobalxact._explain(text, text, text) from public;
+grant execute on function pglobalxact._explain(text, text, text) to pglobalxact_user;

@@ -1,0 +1,36 @@
+-- Runs statements of ours, each committed by itself, on a connection of its own to this very database, so that it commits whatever the
+-- caller's transaction does. The connection is closed before returning: it has rights that the caller has not,
+-- and a dblink connection left open could be used by anyone in the session.
+create or replace function pglobalxact._on_loopback(variadic statements text[])
+returns text
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    connection constant text := 'pgx_loopback_' || gen_random_uuid();
+    statement text;
+    answer text;
+begin
+    begin
+        perform @extschema:dblink@.dblink_connect_u(connection, 'pglobalxact_loopback');
+    exception
+        when sqlclient_unable_to_establish_sqlconnection or undefined_object or invalid_password then
+            raise exception 'this database cannot connect to itself: %', sqlerrm
+                using errcode = sqlstate,
+                      hint = 'Check the options of foreign server pglobalxact_loopback (host, port, dbname) and pg_hba.conf, '
+                             'then run "make install-sql" again.';
+    end;
+    begin
+        foreach statement in array statements loop
+            select t.answer into answer from @extschema:dblink@.dblink(connection, statement) as t (answer text);
+        end loop;
+    exception when query_canceled or others then
+        perform @extschema:dblink@.dblink_disconnect(connection);
+        raise;
+    end;
+    perform @extschema:dblink@.dblink_disconnect(connection);
+    return answer;
+end
+$$;
+comment on function pglobalxact._on_loopback(text[]) is 'Internal. Runs statements on a loopback connection and returns the one text value of the last.';
+revoke all on function pglobalxact._on_loopback(text[]) from public;

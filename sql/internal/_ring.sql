@@ -1,0 +1,19 @@
+-- The doorbell, last step before the local commit. While the sidecar polls it holds the lock "awake", and no NOTIFY is
+-- sent: NOTIFY serialises commits. The order loses no wake-up: a session first takes "committing", then tests
+-- "awake"; the sidecar first drops "awake", then looks for holders of "committing" before it sleeps. So either the
+-- session sees it asleep and notifies, or the sidecar sees the session and stays awake. Both locks last until the
+-- local commit is visible. Losing a notification costs latency only: a slow poll backs it up.
+create or replace function pglobalxact._ring()
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('committing'), 0)
+       or pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('awake'), 0) then
+        notify pglobalxact;
+    end if;
+end
+$$;
+comment on function pglobalxact._ring() is 'Internal. Wakes the sidecar if it sleeps.';
+revoke all on function pglobalxact._ring() from public;

@@ -1,0 +1,15 @@
+-- What the sidecar asks a node at each look, in one round trip. $1: LIKE pattern of this coordinator's gids, and of its session names.
+-- pg_prepared_xacts shows 32 bits of an xid: the next xid of the server supplies the rest.
+select coalesce((select jsonb_agg(jsonb_build_object('gid', p.gid, 'xid', p.transaction::text, 'owner', p.owner, 'prepared_at', p.prepared,
+                    'xid8', (next.whole - (next.whole - p.transaction::text::numeric) % 4294967296)::text))
+                 from pg_catalog.pg_prepared_xacts p where p.database = current_database() and p.gid like $1), '[]') as prepared,
+       (select count(*)::int from pg_catalog.pg_prepared_xacts) as slots_used,
+       current_setting('max_prepared_transactions')::int as slots,
+       current_setting('server_version') as version,
+       pg_is_in_recovery() as standby,
+       case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline,
+       coalesce((select jsonb_agg(jsonb_build_object('pid', a.pid, 'name', a.application_name, 'xact_start', a.xact_start::text))
+                 from pg_catalog.pg_stat_activity a
+                 where a.datname = current_database() and a.application_name like $1 and a.xact_start is not null
+                   and a.pid <> pg_backend_pid() and a.application_name ~ '^pgx_[0-9a-f]{8}_[0-9]+$'), '[]') as sessions
+from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as whole) next

@@ -1,0 +1,37 @@
+-- The schema, owned by role pglobalxact, and what that role needs of the server. Run by the installing role.
+create schema if not exists pglobalxact authorization pglobalxact;
+comment on schema pglobalxact is 'Distributed transactions for plain PostgreSQL. Start with: \df+ pglobalxact.*';
+revoke all on schema pglobalxact from public;
+grant usage on schema pglobalxact to pglobalxact_user, pglobalxact_monitor, pglobalxact_admin;
+
+-- The loopback (requests of a DBA, committed at once) connects with dblink_connect_u, which needs no password rule.
+grant execute on function @extschema:dblink@.dblink_connect_u(text, text) to pglobalxact;
+grant usage on schema @extschema:dblink@ to pglobalxact;
+
+-- Seeing who holds a lock, and ending a session whose set is forced to roll back, are helpful but not essential.
+do $grants$
+declare
+    helper text;
+begin
+    foreach helper in array array['pg_read_all_stats', 'pg_signal_backend'] loop
+        begin
+            if not pg_has_role('pglobalxact', helper, 'member') then
+                execute format('grant %I to pglobalxact', helper);
+            end if;
+        exception when insufficient_privilege then
+            raise warning 'could not grant % to pglobalxact', helper
+                using hint = format('Ask a superuser to run: GRANT %I TO pglobalxact;', helper);
+        end;
+    end loop;
+end
+$grants$;
+
+-- postgres-migrations looks for its table in any schema; ours exists before it looks.
+create table if not exists pglobalxact.migrations (
+    id          integer   primary key,
+    name        varchar(100) unique not null,
+    hash        varchar(40) not null,
+    executed_at timestamp default current_timestamp
+);
+alter table pglobalxact.migrations owner to pglobalxact;
+comment on table pglobalxact.migrations is 'Which numbered migrations this schema has had.';

@@ -1,0 +1,19 @@
+-- Results of phase two: fates of branches whose set is not complete, and sets that are.
+create or replace function pglobalxact._finish(fates jsonb, completes jsonb)
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if jsonb_array_length(fates) > 0 then
+        update pglobalxact.branch_record b set fate = f.fate, finished_at = f.at
+        from jsonb_to_recordset(fates) as f (xid xid8, nonce text, node integer, fate text, at timestamptz)
+        where b.xid = f.xid and b.nonce = f.nonce and b.node = f.node and b.fate is null;
+    end if;
+    update pglobalxact.commit_record r set complete_at = c.at, outcome = c.outcome
+    from jsonb_to_recordset(completes) as c (xid xid8, nonce text, outcome text, at timestamptz)
+    where r.xid = c.xid and r.nonce = c.nonce and r.complete_at is null;
+end
+$$;
+comment on function pglobalxact._finish(jsonb, jsonb) is 'Internal. Writes branch fates and completed sets back.';
+revoke all on function pglobalxact._finish(jsonb, jsonb) from public;

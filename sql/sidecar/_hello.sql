@@ -1,0 +1,43 @@
+-- First thing a sidecar does on a new connection: who is this database, may this home act, and is it the one that acts?
+-- The acting lock stays with this session: it is gone when the session is.
+create or replace function pglobalxact._hello(home text, host text, pid integer, version text, started_at timestamptz, state_directory text)
+returns jsonb
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    allowed boolean;
+    elected boolean := false;
+    said text;
+begin
+    if pg_is_in_recovery() then
+        return jsonb_build_object('acting', false, 'note', 'this server is a standby: waiting for its promotion');
+    end if;
+    insert into pglobalxact.home (id, reason) select _hello.home, 'first sidecar of this coordinator'
+    where not exists (select from pglobalxact.home) on conflict do nothing;
+    allowed := exists (select from pglobalxact.home h where h.id = _hello.home);
+    if allowed then
+        elected := pg_try_advisory_lock(pglobalxact._lock_key('acting'), 0);
+        if elected then
+            perform pglobalxact._record_server_start();
+        end if;
+    end if;
+    said := case
+        when not allowed then format(
+            'home %s is not allowed to act for this coordinator: this is either a new host (then run: select pglobalxact.adopt(''reason'');) '
+            'or a copy of the database whose original still lives (then leave it, or uninstall pglobalxact here)', home)
+        when not elected then format('another sidecar acts for this coordinator: %s', coalesce(pglobalxact._holder('acting', 0), 'holder unknown'))
+        else 'acting' end;
+    if elected or not exists (select from pglobalxact._sidecar_pid()) then
+        insert into pglobalxact.sidecar as s (home, host, pid, version, started_at, acting, note, state_directory)
+        values (home, host, pid, version, started_at, elected, said, state_directory)
+        on conflict (only_row) do update set home = excluded.home, host = excluded.host, pid = excluded.pid, version = excluded.version,
+            started_at = excluded.started_at, seen_at = clock_timestamp(), acting = excluded.acting, note = excluded.note,
+            state_directory = excluded.state_directory;
+    end if;
+    return jsonb_build_object('acting', elected, 'note', said, 'coordinator', (select c.id from pglobalxact.coordinator c),
+        'timeline', left(pg_walfile_name(pg_current_wal_lsn()), 8));
+end
+$$;
+comment on function pglobalxact._hello(text, text, integer, text, timestamptz, text) is 'Internal. A sidecar introduces itself; says whether it acts, and if not, why.';
+revoke all on function pglobalxact._hello(text, text, integer, text, timestamptz, text) from public;

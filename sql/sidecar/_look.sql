@@ -1,0 +1,18 @@
+-- Commit records that are not complete: all of them, or those that became visible since an earlier look's snapshot.
+-- The snapshot returned is the very one the records were read with, so no record falls between two looks.
+create or replace function pglobalxact._look(since pg_snapshot default null)
+returns table (snapshot pg_snapshot, sets jsonb, requests boolean)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select pg_current_snapshot(), (
+        select jsonb_agg(pglobalxact._set_facts(r))
+        from pglobalxact.commit_record r
+        where r.complete_at is null
+          and (_look.since is null
+               or r.xid >= pg_snapshot_xmin(_look.since) and not pg_visible_in_snapshot(r.xid, _look.since))),
+        exists (select from pglobalxact.request q where q.finished_at is null and q.taken_at is null)
+$$;
+comment on function pglobalxact._look(pg_snapshot) is
+    'Internal. Decided sets that are not complete, the snapshot they were read with, and whether requests wait.';
+revoke all on function pglobalxact._look(pg_snapshot) from public;

@@ -1,0 +1,28 @@
+-- What the sidecar saw, for people to read: one node, and the branches in doubt or in trouble (gone ones are removed).
+create or replace function pglobalxact._observe(nodes jsonb, branches jsonb, gone text[])
+returns void
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into pglobalxact.node_status as s
+    select (jsonb_populate_record(null::pglobalxact.node_status, n)).* from jsonb_array_elements(nodes) n
+    on conflict (node) do update set
+        since = case when s.reachable = excluded.reachable then s.since else excluded.since end,
+        reachable = excluded.reachable, checked_at = excluded.checked_at, fence = excluded.fence,
+        latency_ms = coalesce(excluded.latency_ms, s.latency_ms), version = coalesce(excluded.version, s.version),
+        prepared_max = coalesce(excluded.prepared_max, s.prepared_max), prepared_used = coalesce(excluded.prepared_used, s.prepared_used),
+        finishing_as = coalesce(excluded.finishing_as, s.finishing_as), sqlstate = excluded.sqlstate, message = excluded.message;
+    insert into pglobalxact.branch_status as s (gid, node, state, decision, prepared_at, owner, attempts, next_retry_at, sqlstate, message)
+    select b.gid, b.node, b.state, b.decision, b.prepared_at, b.owner, b.attempts, b.next_retry_at, b.sqlstate, b.message
+    from jsonb_to_recordset(branches) as b (gid text, node integer, state text, decision text, prepared_at timestamptz, owner name,
+                                            attempts integer, next_retry_at timestamptz, sqlstate text, message text)
+    on conflict (gid) do update set state = excluded.state, decision = excluded.decision,
+        prepared_at = coalesce(excluded.prepared_at, s.prepared_at), owner = coalesce(excluded.owner, s.owner),
+        attempts = excluded.attempts, next_retry_at = excluded.next_retry_at,
+        sqlstate = excluded.sqlstate, message = excluded.message, seen_at = clock_timestamp();
+    delete from pglobalxact.branch_status s where s.gid = any (gone);
+end
+$$;
+comment on function pglobalxact._observe(jsonb, jsonb, text[]) is 'Internal. Writes what the sidecar saw of nodes and branches.';
+revoke all on function pglobalxact._observe(jsonb, jsonb, text[]) from public;

@@ -1,0 +1,26 @@
+-- Forgets, a small batch at a time, what is older than the retention time. Trouble that nobody acknowledged stays.
+create or replace function pglobalxact._purge(batch integer default 1000)
+returns integer
+language plpgsql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    horizon constant timestamptz := clock_timestamp() - (select c.retention from pglobalxact.coordinator c);
+    purged integer;
+begin
+    with old as (
+        select r.xid, r.nonce from pglobalxact.commit_record r
+        where r.complete_at < horizon and (r.outcome = 'committed' or r.acknowledged_at < horizon)
+        order by r.complete_at limit batch
+    ), branches as (
+        delete from pglobalxact.branch_record b using old where b.xid = old.xid and b.nonce = old.nonce
+    )
+    delete from pglobalxact.commit_record r using old where r.xid = old.xid and r.nonce = old.nonce;
+    get diagnostics purged = row_count;
+    delete from pglobalxact.request q where q.id in (select o.id from pglobalxact.request o where coalesce(o.finished_at, o.taken_at) < horizon limit batch);
+    delete from pglobalxact.event e where e.id in (select o.id from pglobalxact.event o where o.at < horizon order by o.id limit batch);
+    return purged;
+end
+$$;
+comment on function pglobalxact._purge(integer) is 'Internal. Deletes a batch of commit records, requests and events older than the retention time; returns the sets deleted.';
+revoke all on function pglobalxact._purge(integer) from public;
