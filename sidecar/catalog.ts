@@ -1,8 +1,9 @@
 import type { ConnectionConfig } from './connection'
-import { Client, type QueryResultRow } from 'pg'
+import { Client, type QueryResult, type QueryResultRow } from 'pg'
 import type { NodeRow } from './nodeoptions'
 import type { Fate } from './protocol'
 import { destroy } from './session'
+import { messageOf, property } from './sqlstate'
 
 /** A commit record with its branches, as read from the coordinator. */
 export interface DecidedSet {
@@ -52,6 +53,8 @@ export interface Welcome {
     readonly acting: boolean
     readonly note: string
     readonly coordinator?: string
+    /** server_version_num. */
+    readonly version?: number
 }
 
 export interface FateRow {
@@ -97,6 +100,20 @@ export interface BranchStatusRow {
     readonly message?: string
 }
 
+/** The coordinator failed a call: what a node is doing at the time is no trouble of the node's. Code, detail and hint are the server's. */
+export class CoordinatorTrouble extends Error {
+    readonly code: string | undefined
+    readonly detail: string | undefined
+    readonly hint: string | undefined
+
+    constructor(cause: unknown) {
+        super(messageOf(cause), { cause })
+        this.code = property(cause, 'code')
+        this.detail = property(cause, 'detail')
+        this.hint = property(cause, 'hint')
+    }
+}
+
 /**
  * The coordinator database, through one-line calls of SQL functions. Two connections: the main one holds the locks
  * (acting, awake) and looks for new commit records; the other does everything that may take longer.
@@ -110,7 +127,7 @@ export class Catalog {
     /** `onEnd` is called once, when either connection is lost; both are closed then. */
     static async connect(config: ConnectionConfig, onEnd: () => void): Promise<Catalog> {
         const open = async (name: string): Promise<Client> => {
-            const client = new Client({ ...config, application_name: `pglobalxact sidecar${name}`, keepAlive: true })
+            const client = new Client({ ...config, application_name: `pglobalxact sidecar${name}`, keepAlive: true, pipeline: true })
             client.on('error', () => undefined)
             await client.connect()
             await client.query("select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), set_config('synchronous_commit', 'on', false), set_config('idle_session_timeout', '0', false)")
@@ -175,20 +192,22 @@ export class Catalog {
         return this.rows<Verdict>('select * from pglobalxact._decide($1, $2, $3)', [node, gids, xids])
     }
 
-    async inFlightPids(node: number): Promise<readonly number[]> {
-        return (await this.rows<{ pids: number[] }>('select pglobalxact._in_flight_pids($1) as pids', [node]))[0]!.pids
+    /** Which of these remote sessions, given by name, belong to a local transaction that is over. */
+    async orphaned(node: number, names: readonly string[]): Promise<readonly string[]> {
+        return (await this.rows<{ name: string }>('select * from pglobalxact._orphaned($1, $2) as name', [node, names])).map((row) => row.name)
     }
 
     async finish(fates: readonly FateRow[], completes: readonly CompleteRow[]): Promise<void> {
-        await this.work.query('select pglobalxact._finish($1, $2)', [JSON.stringify(fates), JSON.stringify(completes)])
+        await this.ask('select pglobalxact._finish($1, $2)', [JSON.stringify(fates), JSON.stringify(completes)])
     }
 
-    async observe(nodes: readonly NodeStatusRow[], branches: readonly BranchStatusRow[], gone: readonly string[]): Promise<void> {
-        await this.work.query('select pglobalxact._observe($1, $2, $3)', [JSON.stringify(nodes), JSON.stringify(branches), gone])
+    /** Without `gone`, every branch of these nodes that is not among `branches` is gone. */
+    async observe(nodes: readonly NodeStatusRow[], branches: readonly BranchStatusRow[], gone: readonly string[] | undefined): Promise<void> {
+        await this.ask('select pglobalxact._observe($1, $2, $3)', [JSON.stringify(nodes), JSON.stringify(branches), gone ?? null])
     }
 
     async heartbeat(bytes: number, sets: number, note: string): Promise<void> {
-        await this.work.query('select pglobalxact._heartbeat($1, $2, $3)', [bytes, sets, note])
+        await this.ask('select pglobalxact._heartbeat($1, $2, $3)', [bytes, sets, note])
     }
 
     async purge(): Promise<number> {
@@ -200,11 +219,11 @@ export class Catalog {
     }
 
     async answerRequest(id: string, result: unknown, error: unknown): Promise<void> {
-        await this.work.query('select pglobalxact._answer_request($1, $2, $3)', [id, json(result), json(error)])
+        await this.ask('select pglobalxact._answer_request($1, $2, $3)', [id, json(result), json(error)])
     }
 
     async closeRequests(): Promise<void> {
-        await this.work.query('select pglobalxact._close_requests()')
+        await this.ask('select pglobalxact._close_requests()')
     }
 
     async standing(setId: string): Promise<{ readonly standing: string | null; readonly pid: number | null } | undefined> {
@@ -216,11 +235,11 @@ export class Catalog {
     }
 
     async recordForced(gids: readonly string[], action: string, by: string, reason: string, acceptMixed: boolean): Promise<void> {
-        await this.work.query('select pglobalxact._record_forced($1, $2, $3, $4, $5)', [gids, action, by, reason, acceptMixed])
+        await this.ask('select pglobalxact._record_forced($1, $2, $3, $4, $5)', [gids, action, by, reason, acceptMixed])
     }
 
     async registerNode(server: string, by: string): Promise<void> {
-        await this.work.query('select pglobalxact._register_node($1, $2)', [server, by])
+        await this.ask('select pglobalxact._register_node($1, $2)', [server, by])
     }
 
     async acknowledge(setId: string, by: string, reason: string): Promise<string> {
@@ -228,7 +247,7 @@ export class Catalog {
     }
 
     async noteEvent(kind: string, setId: string | undefined, node: number | undefined, detail: string): Promise<void> {
-        await this.work.query('select pglobalxact._note_event($1, $2, $3, $4)', [kind, setId ?? null, node ?? null, detail])
+        await this.ask('select pglobalxact._note_event($1, $2, $3, $4)', [kind, setId ?? null, node ?? null, detail])
     }
 
     close(): void {
@@ -237,7 +256,15 @@ export class Catalog {
     }
 
     private async rows<T extends QueryResultRow>(sql: string, values: unknown[]): Promise<readonly T[]> {
-        return (await this.work.query<T>(sql, values)).rows
+        return (await this.ask<T>(sql, values)).rows
+    }
+
+    private async ask<T extends QueryResultRow>(sql: string, values: unknown[] = []): Promise<QueryResult<T>> {
+        try {
+            return await this.work.query<T>(sql, values)
+        } catch (error) {
+            throw new CoordinatorTrouble(error)
+        }
     }
 }
 

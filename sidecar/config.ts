@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util'
+import { FAULT_POINTS } from './fault'
 import { Refusal } from './refusal'
 
 /** One option, declared once: its flag, environment variable, default, check and help all come from here. */
@@ -23,7 +24,7 @@ const integer = (least: number, most: number) => (value: string, name: string): 
 
 const oneOf = <T extends string>(...words: readonly T[]) => (value: string, name: string): T => {
     const found = words.find((word) => word === value)
-    if (found === undefined) throw new Refusal(`${name} is ${JSON.stringify(value)}`, `Give one of: ${words.join(', ')}.`)
+    if (found === undefined) throw new Refusal(`${name} is ${JSON.stringify(value)}`, `Give one of: ${words.filter((word) => word !== '').join(', ')}.`)
     return found
 }
 
@@ -39,7 +40,7 @@ const OPTIONS = {
     segmentBytes: option('segment-bytes', 'BYTES', '4194304', integer(4096, 1_073_741_824), 'size at which a state file is replaced by a compacted one'),
     lostSets: option('lost-sets', 'WORD', 'report', oneOf('report', 'rollback'),
         'branches whose local transaction ran on a time line that an asynchronous failover lost: report them and wait for a person, or roll them back'),
-    faultPoint: option('fault-point', 'NAME', '', text, 'for tests: stop the process (SIGSTOP) when it reaches this point')
+    faultPoint: option('fault-point', 'NAME', '', oneOf('', ...FAULT_POINTS), 'for tests: stop the process (SIGSTOP) when it reaches this point')
 } as const
 
 function option<T>(flag: string, value: string, fallback: string | undefined, read: Option<T>['read'], help: string): Option<T> {
@@ -87,7 +88,7 @@ function resolve(
         const variable = env[o.variable] ?? (o.flag === 'database-url' ? env['DATABASE_URL'] : undefined)
         const given = typeof flag === 'string' ? flag : variable
         const name = typeof flag === 'string' ? `--${o.flag}` : o.variable
-        if (given === undefined && o.fallback === undefined && complete) {
+        if ((given ?? '') === '' && o.fallback === undefined && complete) {
             throw new Refusal(`--${o.flag} is missing`, `Give --${o.flag} ${o.value} or set ${o.variable}: ${o.help}.`)
         }
         return o.read(given ?? o.fallback ?? '', name)
@@ -114,7 +115,7 @@ export function usage(): string {
 
   pglobalxact run --state-dir DIR   run the sidecar of the coordinator database
   pglobalxact install               install or upgrade schema pglobalxact there
-  pglobalxact uninstall             remove it (refused while sets are unfinished)
+  pglobalxact uninstall             remove it (not while sets are unfinished)
 
 The database is given by --database-url or the standard PG* variables.
 Each option has an environment variable; a flag wins over it.

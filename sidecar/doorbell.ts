@@ -1,6 +1,7 @@
 import createSubscriber, { type Subscriber } from 'pg-listen'
 import type { ConnectionConfig } from './connection'
 import type { Log } from './log'
+import { messageOf } from './sqlstate'
 
 const CHANNEL = 'pglobalxact'
 const ECHO_CHANNEL = 'pglobalxact_echo'
@@ -13,6 +14,7 @@ export class Doorbell {
     private rung = false
     private wake: (() => void) | undefined
     private subscriber: Subscriber | undefined
+    private reconnecting = false
     private echoes = 0
     private echoed = 0
 
@@ -21,19 +23,28 @@ export class Doorbell {
         private readonly log: Log
     ) {}
 
-    /** Listens from now on, reconnecting by itself; failing to is not an error, as the slow look goes on. */
+    /** Listens from now on, if it does not yet. Failing to is not an error: the slow look goes on, and it is tried again. */
     async open(): Promise<void> {
+        if (this.subscriber !== undefined) return
         const subscriber = createSubscriber({ ...this.config, application_name: 'pglobalxact sidecar (doorbell)' },
             // For ever: giving up after a while would leave only the slow look. Payloads are not read.
             { retryTimeout: 0, retryInterval: 500, paranoidChecking: false, parse: (payload: string) => payload, serialize: String })
-        subscriber.events.on('error', (error: Error) => this.log.warning('doorbell', { error: error.message }))
-        subscriber.events.on('connected', () => this.ring())
+        this.subscriber = subscriber
+        // It says "error" when it has stopped reconnecting: a LISTEN failed just behind a connect.
+        subscriber.events.on('error', (error: Error) => this.drop(subscriber, error.message))
+        subscriber.events.on('reconnect', () => (this.reconnecting = true))
+        subscriber.events.on('connected', () => {
+            this.reconnecting = false
+            this.ring()
+        })
         subscriber.notifications.on(CHANNEL, () => this.ring())
         subscriber.notifications.on(ECHO_CHANNEL, () => (this.echoed = this.echoes))
-        await subscriber.connect()
-        await subscriber.listenTo(CHANNEL)
-        await subscriber.listenTo(ECHO_CHANNEL)
-        this.subscriber = subscriber
+        const steps = [await settled(subscriber.connect())]
+        // After a failed connect it may reconnect by itself: then it needs to know the channels all the same.
+        for (const channel of [CHANNEL, ECHO_CHANNEL]) steps.push(await settled(subscriber.listenTo(channel)))
+        const trouble = steps.find((step) => step !== undefined)
+        if (trouble !== undefined && !this.reconnecting) this.drop(subscriber, trouble)
+        this.ring()
     }
 
     ring(): void {
@@ -56,17 +67,34 @@ export class Doorbell {
         this.rung = false
     }
 
-    /** True while echoes come back. */
-    async alive(): Promise<boolean> {
-        const alive = this.echoes === this.echoed
+    /** True while echoes come back; when one stays away, the subscription is given up and the next open() makes another. */
+    alive(): boolean {
+        const { subscriber } = this
+        if (subscriber === undefined || this.reconnecting) return false
+        if (this.echoes !== this.echoed) {
+            this.drop(subscriber, 'no echo')
+            return false
+        }
         this.echoes += 1
-        await this.subscriber?.notify(ECHO_CHANNEL, '').catch(() => undefined)
-        return alive
+        void settled(subscriber.notify(ECHO_CHANNEL, ''))
+        return true
     }
 
     close(): void {
-        // While it reconnects, closing would hang: nobody waits for it.
-        void this.subscriber?.close().catch(() => undefined)
+        if (this.subscriber !== undefined) this.drop(this.subscriber, undefined)
+    }
+
+    private drop(subscriber: Subscriber, trouble: string | undefined): void {
+        if (this.subscriber !== subscriber) return
+        if (trouble !== undefined) this.log.warning('doorbell', { error: trouble })
         this.subscriber = undefined
+        this.reconnecting = false
+        this.echoes = this.echoed = 0
+        // While it reconnects, closing would hang: nobody waits for it.
+        void settled(subscriber.close())
     }
 }
+
+/** Undefined when it succeeds, else why not. */
+const settled = (work: Promise<unknown> | undefined): Promise<string | undefined> =>
+    Promise.resolve(work).then(() => undefined, messageOf)

@@ -74,6 +74,7 @@ async function withDatabase(config: Config, work: (client: Client) => Promise<vo
         throw new Refusal(`cannot connect to the database: ${messageOf(error)}`, 'Give it by --database-url, DATABASE_URL or the PG* variables.')
     }
     try {
+        await client.query("select set_config('lock_timeout', '60s', false)")
         await client.query('select pg_advisory_lock($1, 0)', [INSTALL_LOCK])
         await work(client)
     } finally {

@@ -18,7 +18,14 @@ function format(level: Level, event: string, fields: Fields): string {
     const pairs = Object.entries(fields)
         .filter(([, value]) => value !== undefined)
         .map(([key, value]) => ` ${key}=${quote(String(value))}`)
-    return `${new Date().toISOString()} ${level} ${event}${pairs.join('')}\n`
+    return `${new Date().toISOString()} ${level} ${oneLine(event)}${pairs.join('')}\n`
 }
 
-const quote = (value: string): string => (/^[^\s"=]+$/.test(value) ? value : JSON.stringify(value))
+// What a server or a hostile role put into a message must not look like a line of its own, nor steer a terminal.
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g
+
+const oneLine = (event: string): string => event.replace(CONTROL, ' ')
+
+const quote = (value: string): string =>
+    /^[!-~]+$/.test(value) && !/["=]/.test(value) ? value
+    : JSON.stringify(value).replace(CONTROL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)

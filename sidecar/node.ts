@@ -5,7 +5,7 @@ import type { NodeAddress } from './nodeoptions'
 import { gidPattern, type Action, type Fate } from './protocol'
 import { connectToNode, destroy } from './session'
 import { nodeSql } from './sqlfiles'
-import { messageOf, property } from './sqlstate'
+import { messageOf, sqlstateOf } from './sqlstate'
 
 /** A branch of this coordinator, prepared on the node in its database: an element of P. */
 export interface Prepared {
@@ -167,7 +167,7 @@ export class Node {
             return await client.query<T>(sql, values)
         } catch (error) {
             // A time-out leaves the connection in an unknown state; a server's own error does not.
-            if (property(error, 'code') === undefined || /^(08|57P0)/.test(property(error, 'code')!)) {
+            if (/^(08|57P0)|^$/.test(sqlstateOf(error) ?? '')) {
                 destroy(client)
                 this.lost(client)
             }
@@ -213,7 +213,5 @@ export class Node {
     }
 }
 
-export const describeFailure = (error: unknown): { sqlstate: string | undefined; message: string } => {
-    const code = property(error, 'code')
-    return { sqlstate: code !== undefined && /^[0-9A-Z]{5}$/.test(code) ? code : undefined, message: messageOf(error) }
-}
+export const describeFailure = (error: unknown): { sqlstate: string | undefined; message: string } =>
+    ({ sqlstate: sqlstateOf(error), message: messageOf(error) })

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import type { ConnectionOptions } from 'node:tls'
 import type { ClientConfig } from 'pg'
 
@@ -12,6 +13,8 @@ export interface NodeAddress {
     readonly targets: readonly ClientConfig[]
     /** For logs and state files: never a password. */
     readonly uri: string
+    /** Whether connect_timeout is set: before PostgreSQL 16, dblink cannot be interrupted while it connects. */
+    readonly connectTimeout: boolean
     /** Why the node cannot be reached at all as it is set up. */
     readonly fault: string | undefined
 }
@@ -29,8 +32,9 @@ export function readAddress(row: NodeRow): NodeAddress {
     const fault =
         row.server_options === null ? `foreign server "${row.name}" does not exist`
         : row.mapping_options === null ? `role pglobalxact has no user mapping for server "${row.name}", or no USAGE on it`
+        : !options.get('user') ? `the user mapping of role pglobalxact for server "${row.name}" names no user`
         : undefined
-    const base = { number: row.number, name: row.name, active: row.active, uri: uriOf(options) }
+    const base = { number: row.number, name: row.name, active: row.active, uri: uriOf(options), connectTimeout: options.has('connect_timeout') }
     try {
         return { ...base, targets: fault === undefined ? targetsOf(options) : [], fault }
     } catch (error) {
@@ -46,7 +50,7 @@ const split = (option: string): [string, string] => {
 function uriOf(options: ReadonlyMap<string, string>): string {
     const part = (name: string): string => encodeURIComponent(options.get(name) ?? '')
     const user = part('user')
-    return `postgresql://${user}${user === '' ? '' : '@'}${part('host') || part('hostaddr')}:${part('port') || '5432'}/${part('dbname') || user}`
+    return `postgresql://${user}${user === '' ? '' : '@'}${part('host') || part('hostaddr') || 'localhost'}:${part('port') || '5432'}/${part('dbname') || user}`
 }
 
 function targetsOf(options: ReadonlyMap<string, string>): ClientConfig[] {
@@ -56,10 +60,12 @@ function targetsOf(options: ReadonlyMap<string, string>): ClientConfig[] {
     return hosts.flatMap((host, index) =>
         tlsOf(options, names[index] ?? host).map((ssl) => ({
             host,
-            port: Number(ports[index] ?? ports[0]),
+            // One port serves all hosts; an empty one is the default, as libpq has it.
+            port: Number((ports.length === 1 ? ports[0] : ports[index]) || '5432'),
             database: options.get('dbname') ?? options.get('user'),
             user: options.get('user'),
-            password: options.get('password') ?? '',
+            // A function: for an empty password pg would take the coordinator's from PGPASSWORD, and hand it to the node.
+            password: () => options.get('password') ?? '',
             ssl
         }))
     )
@@ -81,7 +87,8 @@ function tlsOf(options: ReadonlyMap<string, string>, name: string): (ConnectionO
         // With a root certificate libpq verifies it even for "require".
         case 'require': return [files.ca === undefined ? unverified : { ...files, checkServerIdentity: () => undefined }]
         case 'verify-ca': return [{ ...files, checkServerIdentity: () => undefined }]
-        case 'verify-full': return [{ ...files, servername: name }]
+        // An address is not a server name (RFC 6066): pg then has the certificate checked against the address itself.
+        case 'verify-full': return [{ ...files, ...(isIP(name) === 0 ? { servername: name } : {}) }]
         default: throw new Error(`sslmode "${mode}" is not known`)
     }
 }

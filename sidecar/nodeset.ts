@@ -26,6 +26,11 @@ export class NodeSet {
 
     readonly uriOf = (node: number): string => this.byNumber.get(node)?.address.uri ?? 'postgresql://'
 
+    /** Branches queued for nodes that answer. */
+    get waiting(): number {
+        return [...this.byNumber.values()].reduce((sum, node) => sum + node.waiting, 0)
+    }
+
     async refresh(catalog: Catalog): Promise<void> {
         const rows = await catalog.nodeList()
         const wanted = new Set(rows.map((row) => row.number))

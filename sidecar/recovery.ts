@@ -1,4 +1,4 @@
-import type { BranchStatusRow, Catalog, NodeStatusRow, Verdict } from './catalog'
+import { CoordinatorTrouble, type BranchStatusRow, type Catalog, type NodeStatusRow, type Verdict } from './catalog'
 import type { Log } from './log'
 import { describeFailure, type Node, type Prepared, type RemoteSession, type Scan } from './node'
 import { parseGid, setId, why } from './protocol'
@@ -47,7 +47,8 @@ const SLOW = 500 // ms after which an unfinished branch is worth showing
 export class Keeper {
     private running: Promise<Pass> | undefined
     private readonly rollbacks = new Map<string, Rollback>()
-    private shown = new Map<string, string>()
+    /** The rows last told, and whom. To another connection all is told anew: an earlier sidecar's rows may stand there, or a failover have lost ours. */
+    private shown: { readonly to: Catalog; readonly rows: ReadonlyMap<string, string> } | undefined
     private failures = 0
     private nextConnect = 0
     private reachable: boolean | undefined
@@ -77,6 +78,10 @@ export class Keeper {
             await this.endOrphans(scan.sessions)
             await this.show(scan, latency, undefined)
         } catch (error) {
+            if (error instanceof CoordinatorTrouble) {
+                pass.result = `the coordinator did not answer: ${error.message}`
+                return pass
+            }
             const failure = describeFailure(error)
             pass.result = failure.message
             this.failed(failure.message)
@@ -153,8 +158,11 @@ export class Keeper {
      * files were lost, or a node that failed over or was restored has brought a finished branch back.
      */
     private async commitLate(catalog: Catalog, setIds: readonly string[], pass: Pass): Promise<void> {
-        if (setIds.length === 0) return
-        const sets = await catalog.lookAgain(setIds)
+        if (setIds.length === 0) return void this.seenLate.clear()
+        // A complete set's branch must be seen twice: the first time it may have been finished since P was read.
+        const ids = new Set(setIds)
+        const sets = (await catalog.lookAgain(setIds)).filter((set) => set.outcome === null || this.seenLate.has(setId(set)))
+        this.seenLate = ids
         await this.parts.resolver.decide(
             sets.map((set) => (set.outcome === null ? set : { ...set, branches: set.branches.filter((b) => b.node === this.node.address.number) })),
             this.parts.uriOf
@@ -202,6 +210,7 @@ export class Keeper {
     }
 
     private readonly reported = new Set<string>()
+    private seenLate = new Set<string>()
     private verdicts = new Map<string, Verdict>()
 
     private leaveAlone(branch: Prepared, verdict: Verdict): void {
@@ -223,9 +232,9 @@ export class Keeper {
     private async endOrphans(sessions: readonly RemoteSession[]): Promise<void> {
         const catalog = this.parts.catalog()
         if (sessions.length === 0 || catalog === undefined) return
-        const inFlight = new Set(await catalog.inFlightPids(this.node.address.number))
+        const orphaned = new Set(await catalog.orphaned(this.node.address.number, sessions.map((session) => session.name)))
         for (const session of sessions) {
-            if (inFlight.has(Number(session.name.split('_')[2]))) continue
+            if (!orphaned.has(session.name)) continue
             try {
                 if (await this.node.endSession(session)) {
                     this.parts.log.info('ended a remote session whose local transaction is over', { node: this.node.address.name, pid: session.pid })
@@ -242,19 +251,20 @@ export class Keeper {
         if (catalog === undefined) return
         const rows = scan === undefined ? this.waitingRows(failure) : this.scannedRows(scan)
         const next = new Map(rows.map((row) => [row.gid, JSON.stringify(row)]))
-        const changed = rows.filter((row) => this.shown.get(row.gid) !== next.get(row.gid))
-        const gone = [...this.shown.keys()].filter((gid) => !next.has(gid))
+        const told = this.shown?.to === catalog ? this.shown.rows : undefined
+        const changed = rows.filter((row) => told?.get(row.gid) !== next.get(row.gid))
+        const gone = told && [...told.keys()].filter((gid) => !next.has(gid))
         const status: NodeStatusRow = {
             node: this.node.address.number, reachable: this.reachable === true, since: this.since.toISOString(), checked_at: new Date().toISOString(),
-            ...(latency === undefined ? {} : { latency_ms: latency }), fence: this.node.fenceState,
+            ...(latency === undefined ? {} : { latency_ms: latency }), fence: this.node.fenceState, finishing_as: this.node.address.targets[0]?.user,
             ...(scan === undefined ? {} : { version: scan.version, prepared_max: scan.slots, prepared_used: scan.slots_used }),
             ...(failure === undefined ? {} : { ...(failure.sqlstate === undefined ? {} : { sqlstate: failure.sqlstate }), message: failure.message })
         }
         const gist = JSON.stringify([status.reachable, status.fence, status.message, status.prepared_used, status.version])
         const due = gist !== this.lastStatus || Date.now() - this.lastShown > 5000
-        if (changed.length === 0 && gone.length === 0 && !due) return
+        if (changed.length === 0 && gone?.length === 0 && !due) return
         await catalog.observe([status], changed, gone)
-        this.shown = next
+        this.shown = { to: catalog, rows: next }
         this.lastStatus = gist
         this.lastShown = Date.now()
     }

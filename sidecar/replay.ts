@@ -10,7 +10,7 @@ export interface Replayed {
     readonly live: Map<string, { readonly lines: string[]; readonly events: StateEvent[] }>
     readonly segment: number
     readonly stale: readonly string[]
-    /** What was dropped from the end of the last file, for the log: the line a crash left unfinished. */
+    /** Where the last file was torn, for the log: a crash left a line, or a set's lines, unfinished, and they were dropped. */
     readonly torn: string | undefined
 }
 
@@ -24,8 +24,8 @@ export const segmentName = (number: number): string => `state-${String(number).p
 /**
  * Reads the state files back. Each opens with a header and a compacted copy of every set then live, closed by a
  * "compacted" line, and gets its name only once all that is on disk: so the newest file tells everything, and older
- * ones are left over from a crash before their removal. Only the very last line may be unfinished (a crash while it
- * was written, so nobody was told it was safe); damage anywhere else stops the start.
+ * ones are left over from a crash before their removal. Only the very last line may be unfinished, and the last sets may
+ * lack lines (a crash while they were written, so nobody was told they were safe); damage anywhere else stops the start.
  */
 export async function replay(directory: string): Promise<Replayed> {
     const names = await readdir(directory)
@@ -43,13 +43,22 @@ async function readSegment(path: string): Promise<Pick<Replayed, 'coordinator' |
     let [coordinator, compacted]: [string | undefined, boolean] = [undefined, false]
     for (const [index, line] of lines.entries()) {
         const event = parseLine(line)
-        if (event === undefined) throw damaged(path, index + 1)
+        if (event === undefined || (event.kind === 'compacted' && event.sets !== live.size)) throw damaged(path, index + 1)
         if (event.kind === 'header') coordinator = event.coordinator
         if (event.kind === 'compacted') compacted = true
         if ('set' in event) apply(live, line, event)
     }
-    if (!compacted) throw damaged(path, lines.length + 1)
-    return { coordinator, live, torn: rest === '' ? undefined : `${path}, line ${lines.length + 1}` }
+    // A whole line that ends in something else than a line break was not torn by a crash.
+    if (!compacted || parseLine(rest.slice(0, -1)) !== undefined) throw damaged(path, lines.length + 1)
+    const unclosed = dropUnclosed(live)
+    return { coordinator, live, torn: rest === '' && !unclosed ? undefined : `${path}, line ${lines.length + 1}` }
+}
+
+/** A set without its "phase commit" was torn while it was entered: taken for whole, it would be complete without its other branches. */
+function dropUnclosed(live: Replayed['live']): boolean {
+    const unclosed = [...live].filter(([, { events }]) => !events.some((event) => event.kind === 'phase'))
+    for (const [id] of unclosed) live.delete(id)
+    return unclosed.length > 0
 }
 
 function apply(live: Replayed['live'], line: string, event: Extract<StateEvent, { set: unknown }>): void {

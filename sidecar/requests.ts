@@ -1,10 +1,10 @@
 import type { Catalog, Request } from './catalog'
 import type { Log } from './log'
-import type { Node } from './node'
+import { checkNode } from './nodecheck'
 import { makeGid, parseGid, setId, type Action } from './protocol'
 import type { Keeper } from './recovery'
 import type { Branch, Resolver } from './resolver'
-import { messageOf, property } from './sqlstate'
+import { messageOf, property, sqlstateOf } from './sqlstate'
 import type { StateFile } from './statefile'
 
 /** An answer that becomes an ERROR in the psql of whoever asked. */
@@ -24,6 +24,7 @@ const WRONG_STATE = '55000'
 
 interface Parts {
     readonly coordinator: string
+    readonly coordinatorVersion: number
     readonly catalog: Catalog
     readonly state: StateFile
     readonly resolver: Resolver
@@ -54,7 +55,7 @@ export class Requests {
             this.parts.log.info('request refused', { request: request.id, kind: request.kind, error: messageOf(error) })
             await this.parts.catalog.answerRequest(request.id, undefined, {
                 message: messageOf(error),
-                sqlstate: error instanceof RequestError ? error.sqlstate : (property(error, 'code') ?? 'XX000'),
+                sqlstate: error instanceof RequestError ? error.sqlstate : (sqlstateOf(error) ?? 'XX000'),
                 detail: error instanceof RequestError ? error.detail : (property(error, 'detail') ?? ''),
                 hint: error instanceof RequestError ? error.hint : (property(error, 'hint') ?? '')
             })
@@ -81,6 +82,7 @@ export class Requests {
     private async recover(): Promise<unknown> {
         await this.parts.refreshNodes()
         const passes = await Promise.all([...this.parts.keepers.values()].map((keeper) => keeper.look(true)))
+        this.parts.resolver.tellProgress()
         await this.parts.resolver.writeBack()
         return passes.sort((a, b) => a.node.localeCompare(b.node))
     }
@@ -98,6 +100,7 @@ export class Requests {
         }
         await Promise.all([...live.branches.keys()].map((node) => this.parts.keepers.get(node)?.look(true)))
         await Promise.all([...live.branches.values()].map((branch) => this.parts.resolver.attempt(branch)))
+        this.parts.resolver.tellProgress()
         await this.parts.resolver.writeBack()
         return [...live.branches.values()].map((branch) => this.describe(branch))
     }
@@ -121,7 +124,9 @@ export class Requests {
         await catalog.recordForced(chosen.map(([, gid]) => gid), order.action, order.by, order.reason, order.acceptMixed)
         this.parts.log.warning(`force_${order.action}`, { set: order.set, by: order.by, reason: order.reason, branches: chosen.map(([, gid]) => gid).join(',') })
         const results = await Promise.all(chosen.map(([node, gid]) => this.forceBranch(order, node, gid, prepared.get(node)?.owner)))
+        this.parts.resolver.tellProgress()
         await this.parts.resolver.writeBack()
+        if (results.length === 0) return [{ node: '(all)', result: 'the session of its local transaction was ended; nothing was prepared yet' }]
         return results.sort((a, b) => a.node.localeCompare(b.node))
     }
 
@@ -211,7 +216,7 @@ export class Requests {
         const keeper = [...this.parts.keepers.values()].find((one) => one.node.address.name === server)
         if (keeper === undefined) throw new RequestError(UNKNOWN_SET, `node "${server}" does not exist`, 'See: select * from pglobalxact.nodes();')
         const pass = await keeper.look(true)
-        return checks(keeper.node, pass.result)
+        return checkNode(keeper.node, pass.result, this.parts.coordinatorVersion)
     }
 
     private describe(branch: Branch): BranchResult {
@@ -237,29 +242,3 @@ interface Order {
 
 const unknownSet = (id: string): RequestError =>
     new RequestError(UNKNOWN_SET, `set "${id}" is not known: no commit record, no session, and no branch on any node that answers`, 'See: select * from pglobalxact.sets();')
-
-interface Check {
-    readonly item: string
-    readonly ok: boolean
-    readonly detail: string
-    readonly hint: string
-}
-
-async function checks(node: Node, result: string): Promise<readonly Check[]> {
-    const reached: Check = { item: 'reachable', ok: node.up, detail: node.up ? node.address.uri : result, hint: node.up ? '' : 'Check the options of the foreign server and of the user mapping for role pglobalxact, and USAGE on the server.' }
-    if (!node.up) return [reached]
-    const facts = await node.memberships()
-    const slots = facts.slots > 0
-    const roles = facts.superuser ? 'any role (superuser: not needed)' : facts.members.join(', ')
-    return [
-        reached,
-        { item: 'version', ok: facts.version_num >= 140000, detail: facts.version, hint: facts.version_num >= 140000 ? '' : 'PostgreSQL 14 or later is needed.' },
-        { item: 'primary', ok: !facts.standby, detail: facts.standby ? 'the server is a standby' : 'accepts writes', hint: facts.standby ? 'Point the foreign server at the primary.' : '' },
-        { item: 'prepared slots', ok: slots, detail: `${facts.slots_used} of ${facts.slots} used`, hint: slots ? '' : `ALTER SYSTEM SET max_prepared_transactions = ${facts.connections}; and restart the node.` },
-        { item: 'fence', ok: node.fenceState === 'held', detail: node.fenceState, hint: '' },
-        {
-            item: 'finishes branches of', ok: facts.superuser || facts.members.length > 0, detail: roles === '' ? `only of "${facts.login}" itself` : roles,
-            hint: facts.superuser || facts.members.length > 0 ? '' : `On the node, for each role that works there: GRANT that_role TO "${facts.login}";`
-        }
-    ]
-}

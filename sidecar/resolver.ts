@@ -13,7 +13,11 @@ export interface Branch {
     readonly facts: BranchFacts
     action: Action
     fate: Fate | 'forced commit' | 'forced rollback' | undefined
+    /** Its decision is on disk: before that nothing is sent to the node. */
+    durable: boolean
     busy: boolean
+    /** The coordinator has been told the fate. */
+    told: boolean
     attempts: number
     nextTry: number
     problem: Problem | undefined
@@ -58,6 +62,7 @@ export class Resolver {
         for (const event of events) {
             if (event.kind !== 'branch') continue
             const branch = this.addBranch(live, event.branch)
+            branch.durable = true
             branch.fate = event.status === 'committed' ? 'committed' : event.status === 'rolled-back' ? 'rolled back' : event.status === 'unknown' ? 'unknown' : branch.fate
         }
         this.settle(live)
@@ -71,8 +76,8 @@ export class Resolver {
             const live = this.live(set)
             const added = this.merge(live, set, uriOf)
             if (added.length > 0) {
-                events.push({ kind: 'phase', set: live.key, phase: 'commit' })
                 events.push(...added.map((branch): StateEvent => ({ kind: 'branch', set: live.key, branch: branch.facts, status: 'pending' })))
+                events.push({ kind: 'phase', set: live.key, phase: 'commit' })
                 fresh.push(...added)
             }
             this.settle(live)
@@ -80,6 +85,7 @@ export class Resolver {
         if (fresh.length === 0) return
         await this.parts.fault.at('before state line')
         await this.parts.state.append(events)
+        for (const branch of fresh) branch.durable = true
         // A crash from here on is taken up from the state files, with or without the coordinator.
         await this.parts.fault.at('after state line')
         if (this.parts.fault.armed('between commits')) {
@@ -110,7 +116,7 @@ export class Resolver {
     /** One try; never throws. What the node cannot be asked now is left for its next look. */
     async attempt(branch: Branch): Promise<void> {
         const node = this.parts.nodes.get(branch.facts.node)
-        if (branch.busy || branch.fate !== undefined || node === undefined || !node.up) return
+        if (!branch.durable || branch.busy || branch.fate !== undefined || node === undefined || !node.up) return
         branch.busy = true
         try {
             const answer = await node.finish(branch.action, branch.facts.gid, branch.facts.owner)
@@ -125,6 +131,11 @@ export class Resolver {
     /** A person stops waiting for a branch whose node does not answer; the order is carried out if it ever does. */
     giveUp(branch: Branch): void {
         this.finished(branch, branch.action === 'commit' ? 'forced commit' : 'forced rollback')
+    }
+
+    /** Tells the coordinator which branches of unfinished sets are done: not at once, as most sets are complete by then. */
+    tellProgress(): void {
+        for (const set of this.sets.values()) if (!set.complete) this.tellFates(set)
     }
 
     /** Writes back what is finished, in batches; what fails is kept and goes with the next call. */
@@ -162,7 +173,7 @@ export class Resolver {
     private addBranch(set: LiveSet, facts: BranchFacts): Branch {
         const known = set.branches.get(facts.node)
         if (known !== undefined) return known
-        const branch: Branch = { set, facts, action: 'commit', fate: undefined, busy: false, attempts: 0, nextTry: 0, problem: undefined, since: Date.now() }
+        const branch: Branch = { set, facts, action: 'commit', fate: undefined, durable: false, busy: false, told: false, attempts: 0, nextTry: 0, problem: undefined, since: Date.now() }
         set.branches.set(facts.node, branch)
         return branch
     }
@@ -204,23 +215,23 @@ export class Resolver {
 
     /** A set is over when every branch has a fate; its outcome is the worst of them. */
     private settle(set: LiveSet): void {
-        if (set.complete) return
         const fates = [...set.branches.values()].map((branch) => branch.fate)
-        const at = new Date().toISOString()
-        if (fates.includes(undefined)) {
-            for (const [node, branch] of set.branches) {
-                if (branch.fate !== undefined) this.fates.push({ ...set.key, node, fate: branch.fate, at })
-            }
-        } else {
-            set.complete = true
-            const outcome = fates.some((fate) => fate === 'rolled back' || fate === 'forced rollback') ? 'mixed' : fates.includes('unknown') ? 'unknown' : 'committed'
-            if (outcome !== 'committed' || fates.includes('forced commit')) {
-                for (const [node, branch] of set.branches) this.fates.push({ ...set.key, node, fate: branch.fate!, at })
-            }
-            if (outcome !== 'committed') this.alarm(set, outcome)
-            this.completes.push({ ...set.key, outcome, at })
+        if (set.complete || fates.includes(undefined)) return
+        set.complete = true
+        const outcome = fates.some((fate) => fate === 'rolled back' || fate === 'forced rollback') ? 'mixed' : fates.includes('unknown') ? 'unknown' : 'committed'
+        // A complete and committed set says it all in one row.
+        if (outcome !== 'committed' || fates.includes('forced commit')) this.tellFates(set)
+        if (outcome !== 'committed') this.alarm(set, outcome)
+        this.completes.push({ ...set.key, outcome, at: new Date().toISOString() })
+        setImmediate(() => void this.writeBack())
+    }
+
+    private tellFates(set: LiveSet): void {
+        for (const [node, branch] of set.branches) {
+            if (branch.fate === undefined || branch.told) continue
+            branch.told = true
+            this.fates.push({ ...set.key, node, fate: branch.fate, at: new Date().toISOString() })
         }
-        if (this.fates.length + this.completes.length > 0) setImmediate(() => void this.writeBack())
     }
 
     private alarm(set: LiveSet, outcome: 'mixed' | 'unknown'): void {

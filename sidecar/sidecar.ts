@@ -17,8 +17,9 @@ import { StateFile } from './statefile'
 
 const BUSY = 20 // ms without a new set after which polling gives way to sleep
 const POLL = 1 // ms between looks while awake
+const LONGEST_POLL = 100 // ms between looks while some session stays "committing" (a SET CONSTRAINTS IMMEDIATE, or a squatter)
 const RECONNECT = 250 // ms between tries to reach the coordinator
-const BACKLOG = 5000 // live sets at which no further ones are read: memory stays bounded when a node is slower than the load
+const BACKLOG = 20_000 // branches queued for nodes that answer, at which no further sets are read: memory stays bounded when a node is slower than the load
 const HEARTBEAT = 5000
 const ECHO = 10_000
 const PURGE = 60_000
@@ -26,6 +27,8 @@ const PURGE = 60_000
 /** What exists from the first time this sidecar acted: it outlives connections to the coordinator. */
 interface Acting {
     readonly coordinator: string
+    /** server_version_num of the coordinator, at the last welcome. */
+    version: number
     readonly state: StateFile
     readonly resolver: Resolver
     readonly nodes: NodeSet
@@ -93,8 +96,10 @@ export class Sidecar {
             await this.checkSchema(catalog)
             const welcome = await this.election(catalog)
             if (welcome === undefined) return
+            await this.doorbell.open()
             const acting = (this.acting ??= this.beginActing(welcome.coordinator!))
             this.checkCoordinator(acting.coordinator, welcome.coordinator!)
+            acting.version = welcome.version ?? 0
             await catalog.closeRequests()
             this.catalog = catalog
             this.complain(undefined)
@@ -114,15 +119,12 @@ export class Sidecar {
 
     private async connect(): Promise<Catalog | undefined> {
         try {
-            const catalog = await Catalog.connect(coordinatorConnection(this.config), () => {
+            return await Catalog.connect(coordinatorConnection(this.config), () => {
                 this.catalog = undefined
                 this.doorbell.ring()
             })
-            await this.doorbell.open().catch((error: unknown) => this.complain(`doorbell: ${messageOf(error)}`))
-            return catalog
         } catch (error) {
-            const code = property(error, 'code')
-            if (this.acting === undefined && code !== undefined && /^(28|3D)/.test(code)) {
+            if (this.acting === undefined && isHopeless(error)) {
                 throw new Refusal(`cannot log in to the coordinator: ${messageOf(error)}`, 'Check --database-url or the PG* variables, the role\'s password, and pg_hba.conf.')
             }
             this.complain(`cannot reach the coordinator: ${messageOf(error)}`)
@@ -131,7 +133,10 @@ export class Sidecar {
     }
 
     private async checkSchema(catalog: Catalog): Promise<void> {
-        const found = await catalog.schemaVersion()
+        const found = await catalog.schemaVersion().catch((error: unknown) => {
+            if (property(error, 'code') !== '42501') throw error
+            throw new Refusal(`this role may not use schema pglobalxact: ${messageOf(error)}`, 'Log in as role pglobalxact, or as a member of it.')
+        })
         if (found === NEWEST_MIGRATION) return
         throw found === undefined
             ? new Refusal('schema pglobalxact is not installed in this database', 'Run "make install-sql" (or: npx pglobalxact install) against it first.')
@@ -164,7 +169,7 @@ export class Sidecar {
             const key = events.flatMap((event) => ('set' in event ? [event.set] : []))[0]
             if (key !== undefined) resolver.resume(key, events)
         }
-        return { coordinator, state, resolver, nodes }
+        return { coordinator, version: 0, state, resolver, nodes }
     }
 
     private checkCoordinator(mine: string, found: string): void {
@@ -181,6 +186,7 @@ export class Sidecar {
         let since: string | undefined
         let awake = false
         let lastWork = Date.now()
+        let pause = POLL
         const look = async (): Promise<boolean> => {
             const { snapshot, sets, requests } = await catalog.look(since)
             since = snapshot
@@ -189,12 +195,13 @@ export class Sidecar {
             return sets !== null
         }
         while (this.catalog === catalog && !this.stopping) {
-            if (acting.resolver.sets.size > BACKLOG) {
+            if (acting.nodes.waiting > BACKLOG) {
                 await sleep(10)
                 continue
             }
             if (await look()) {
                 lastWork = Date.now()
+                pause = POLL
                 if (!awake) awake = await catalog.stayAwake()
             } else if (awake && Date.now() - lastWork < BUSY) {
                 await sleep(POLL)
@@ -202,14 +209,15 @@ export class Sidecar {
                 const quiet = await catalog.fallAsleep(awake)
                 awake = false
                 if (await look()) lastWork = Date.now()
-                else await this.doorbell.wait(quiet ? this.config.scanInterval : POLL)
+                else await this.doorbell.wait(quiet ? this.config.scanInterval : Math.min(pause, this.config.scanInterval))
+                pause = quiet ? POLL : Math.min(pause * 2, LONGEST_POLL)
             }
         }
     }
 
     private async serveRequests(catalog: Catalog, acting: Acting): Promise<void> {
         const requests = new Requests({
-            coordinator: acting.coordinator, catalog, state: acting.state, resolver: acting.resolver, keepers: acting.nodes.keepers,
+            coordinator: acting.coordinator, coordinatorVersion: acting.version, catalog, state: acting.state, resolver: acting.resolver, keepers: acting.nodes.keepers,
             log: this.log, refreshNodes: () => acting.nodes.refresh(catalog)
         })
         await requests.serve().catch((error: unknown) => this.log.warning('request', { error: messageOf(error) }))
@@ -234,6 +242,7 @@ export class Sidecar {
 
     private async chores(catalog: Catalog, acting: Acting): Promise<void> {
         const now = Date.now()
+        acting.resolver.tellProgress()
         await acting.resolver.writeBack()
         await acting.nodes.refresh(catalog)
         void acting.state.tidy()
@@ -243,8 +252,9 @@ export class Sidecar {
         }
         if (now - this.last.echo > ECHO) {
             this.last.echo = now
-            if (!(await this.doorbell.alive())) this.complain('the doorbell does not answer: new sets are found by the slow look only')
+            if (!this.doorbell.alive()) this.complain('the doorbell does not answer: new sets are found by the slow look only')
         }
+        void this.doorbell.open()
         if (now - this.last.purge > PURGE) {
             this.last.purge = now
             while ((await catalog.purge()) === 1000) await sleep(50)
@@ -257,3 +267,7 @@ export class Sidecar {
         this.last.complaint = what ?? ''
     }
 }
+
+/** What trying again cannot cure: no such role or database, a wrong or missing password, a URL that is none. */
+const isHopeless = (error: unknown): boolean =>
+    /^(28|3D|ERR_INVALID_URL)/.test(property(error, 'code') ?? '') || messageOf(error).startsWith('SASL')

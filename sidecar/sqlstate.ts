@@ -18,13 +18,17 @@ const ABSENT = '42704' // undefined_object: COMMIT PREPARED of a gid that is not
 const CONNECTION = /^(08...|57P0.|40003|25P0[34])$/ // connection exceptions, shutdowns, "statement completion unknown", session timeouts
 
 export function classify(error: unknown): Problem {
-    const sqlstate = property(error, 'code')
+    const sqlstate = sqlstateOf(error)
     const message = messageOf(error)
-    if (sqlstate === undefined || !/^[0-9A-Z]{5}$/.test(sqlstate)) {
-        return { trouble: 'unknown', sqlstate: undefined, message }
-    }
+    if (sqlstate === undefined) return { trouble: 'unknown', sqlstate, message }
     if (sqlstate === ABSENT) return { trouble: 'absent', sqlstate, message }
     return { trouble: CONNECTION.test(sqlstate) ? 'unknown' : 'retry', sqlstate, message }
+}
+
+/** Undefined for an error that no server sent: the network's own codes (EPIPE, ECONNRESET) stand in the same place. */
+export function sqlstateOf(error: unknown): string | undefined {
+    const code = property(error, 'code')
+    return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && !/^E[A-Z]{4}$/.test(code) ? code : undefined
 }
 
 export const messageOf = (error: unknown): string => {

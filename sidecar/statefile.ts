@@ -1,4 +1,4 @@
-import { open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FaultPoints } from './fault'
 import type { Log } from './log'
@@ -70,9 +70,12 @@ export class StateFile {
         })
     }
 
-    /** Lines that may be lost in a crash, because what they say can be found out again: they go out with the next write. */
+    /**
+     * Lines that may be lost in a crash, because what they say can be found out again: they go out with the next write.
+     * What is said of a set that is complete is not kept.
+     */
     note(events: readonly StateEvent[]): void {
-        this.lazy += this.take(events)
+        this.lazy += this.take(events.filter((event) => 'set' in event && this.live.has(setId(event.set))))
     }
 
     /** Writes what was only noted, and removes the files when no set is live. Called when there is nothing better to do. */
@@ -83,10 +86,11 @@ export class StateFile {
         await this.writing
     }
 
+    /** Writes what waits, or gives up at the next refusal of the disk: then nobody is told that it is safe. */
     async close(): Promise<void> {
-        await this.tidy()
+        const tidied = this.tidy()
         this.closed = true
-        await this.writing
+        await tidied
         await this.file?.close()
         this.file = undefined
     }
@@ -112,22 +116,30 @@ export class StateFile {
 
     private kick(): void {
         if (this.writing !== undefined || this.closed) return
-        this.writing = this.drain().finally(() => (this.writing = undefined))
+        this.writing = this.drain()
     }
 
     private async drain(): Promise<void> {
-        do {
-            const group = this.waiting
-            this.waiting = []
-            const text = this.lazy + group.map((one) => one.lines).join('')
-            this.lazy = ''
-            await this.write(text)
-            for (const one of group) one.done()
-        } while (this.waiting.length > 0)
+        try {
+            do {
+                const group = this.waiting
+                this.waiting = []
+                const text = this.lazy + group.map((one) => one.lines).join('')
+                this.lazy = ''
+                if (!(await this.write(text))) return
+                for (const one of group) one.done()
+            } while (this.waiting.length > 0)
+        } finally {
+            // In the same breath as the look at what waits: whoever is told "done" may append again at once.
+            this.writing = undefined
+        }
     }
 
-    /** Retries until the text is durable. `live` holds it already, so a new file's compacted part carries it too. */
-    private async write(text: string): Promise<void> {
+    /**
+     * Retries until the text is durable; false when closed before. `live` holds it already, so a new file's compacted part
+     * carries it too.
+     */
+    private async write(text: string): Promise<boolean> {
         for (;;) {
             try {
                 if (this.live.size === 0 && this.waiting.length === 0) await this.removeAll()
@@ -137,16 +149,23 @@ export class StateFile {
                     this.size += bytesWritten
                     if (bytesWritten !== Buffer.byteLength(text)) throw new Error('short write')
                     await this.file.datasync()
+                    await this.checkName(this.file)
                 }
                 if (this.problem !== undefined) this.log.info('state files can be written again')
                 this.problem = undefined
-                return
+                return true
             } catch (error) {
                 await this.giveUp(error)
-                if (this.closed) return
+                if (this.closed) return false
                 await new Promise((done) => setTimeout(done, 250))
             }
         }
+    }
+
+    /** What stands in a file that was removed, or in a directory that was replaced, is on disk for nobody. */
+    private async checkName(file: FileHandle): Promise<void> {
+        const [mine, named] = await Promise.all([file.stat(), stat(join(this.directory, segmentName(this.segment)))])
+        if (mine.ino !== named.ino || mine.dev !== named.dev) throw new Error(`${segmentName(this.segment)} was replaced by another file`)
     }
 
     private async giveUp(error: unknown): Promise<void> {

@@ -5,11 +5,11 @@ import { setId } from './protocol'
 /**
  * The text of the state files, pure: one line per event,
  *
- *     <set id> <time> phase <phase> <checksum>
  *     <set id> <time> <action> <uri without password> <gid> <status> [name=value …] <checksum>
+ *     <set id> <time> phase <phase> <checksum>
  *
- * and, opening each file, lines whose set id is "-": a header, and the end of the compacted part. The checksum is
- * CRC-32 of everything before it, 8 hex digits.
+ * and, opening each file, lines whose set id is "-": a header, and the end of the compacted part. A set's branches stand
+ * before its "phase commit", which says that they are all there. The checksum is CRC-32 of everything before it, 8 hex digits.
  */
 
 export interface BranchFacts {
@@ -61,7 +61,15 @@ const checksum = (body: string): string => crc32(body).toString(16).padStart(8, 
 export function parseLine(line: string): StateEvent | undefined {
     const cut = line.lastIndexOf(' ')
     if (cut < 0 || checksum(line.slice(0, cut)) !== line.slice(cut + 1)) return undefined
-    const [id, , word, ...rest] = line.slice(0, cut).split(' ')
+    try {
+        return parseBody(line.slice(0, cut))
+    } catch {
+        return undefined // a malformed %-escape
+    }
+}
+
+function parseBody(body: string): StateEvent | undefined {
+    const [id, , word, ...rest] = body.split(' ')
     if (id === '-') return parseFrame(word, rest)
     const key = /^([1-9]\d*)_([0-9a-f]{8})$/.exec(id ?? '')
     if (key === null) return undefined
@@ -72,10 +80,13 @@ export function parseLine(line: string): StateEvent | undefined {
 
 function parseFrame(word: string | undefined, rest: readonly string[]): StateEvent | undefined {
     const fact = facts(rest)
-    if (word === 'compacted' && fact.has('sets')) return { kind: 'compacted', sets: Number(fact.get('sets')) }
-    const [coordinator, home, segment] = [fact.get('coordinator'), fact.get('home'), fact.get('segment')]
-    if (word !== 'pglobalxact-state' || rest[0] !== '1' || !coordinator || !home || !segment) return undefined
-    return { kind: 'header', coordinator, home, segment: Number(segment) }
+    if (word === 'compacted') {
+        const sets = wholeNumber(fact.get('sets'))
+        return sets === undefined ? undefined : { kind: 'compacted', sets }
+    }
+    const [coordinator, home, segment] = [fact.get('coordinator'), fact.get('home'), wholeNumber(fact.get('segment'))]
+    if (word !== 'pglobalxact-state' || rest[0] !== '1' || !coordinator || !home || segment === undefined) return undefined
+    return { kind: 'header', coordinator, home, segment }
 }
 
 function parsePhase(set: SetKey, rest: readonly string[]): StateEvent | undefined {
@@ -87,8 +98,8 @@ function parseBranch(set: SetKey, rest: readonly string[]): StateEvent | undefin
     const [uri, gid, word, ...more] = rest
     const status = STATUSES.find((known) => known === word)
     const fact = facts(more)
-    const node = Number(fact.get('node'))
-    if (!uri || !gid || status === undefined || !Number.isInteger(node)) return undefined
+    const node = wholeNumber(fact.get('node'))
+    if (!uri || !gid || status === undefined || node === undefined) return undefined
     const branch = { node, gid, uri, xid: fact.get('xid'), timeline: fact.get('timeline'), owner: fact.get('owner') }
     return { kind: 'branch', set, status, branch }
 }
@@ -98,3 +109,5 @@ const facts = (words: readonly string[]): Map<string, string> =>
         const cut = word.indexOf('=')
         return [word.slice(0, Math.max(cut, 0)), decodeURIComponent(word.slice(cut + 1))]
     }))
+
+const wholeNumber = (text: string | undefined): number | undefined => (text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined)

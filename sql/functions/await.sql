@@ -14,6 +14,10 @@ begin
         raise exception 'this session has committed no set yet' using errcode = 'object_not_in_prerequisite_state',
             hint = 'Give a set id: select pglobalxact.await(''…'');';
     end if;
+    if pglobalxact._canonical_set(wanted) = pglobalxact.set_id() then
+        raise exception 'set "%" is this transaction''s own: it is not committed yet', wanted using errcode = 'object_not_in_prerequisite_state',
+            hint = 'COMMIT first, then: select pglobalxact.await();';
+    end if;
     loop
         -- A REPEATABLE READ transaction would look at its old snapshot for ever: look from outside then.
         answer := case when current_setting('transaction_isolation') in ('read committed', 'read uncommitted')
@@ -36,6 +40,6 @@ end
 $$;
 comment on function pglobalxact.await(text, interval) is
     'Blocks until a committed set (default: the last of this session) is committed on all its nodes, then returns its outcome. '
-    'Errors: 42704 unknown set, 57014 timeout (default 30 s); the set is decided and goes on all the same.';
+    'Errors: 42704 unknown set, 55000 the current transaction''s own set, 57014 timeout (default 30 s); the set is decided and goes on all the same.';
 revoke all on function pglobalxact.await(text, interval) from public;
 grant execute on function pglobalxact.await(text, interval) to pglobalxact_user;

@@ -1,5 +1,5 @@
 -- The branches of one set, or of all that are not over.
-create or replace function pglobalxact.branches(set_id text default null)
+create or replace function pglobalxact.branches(of_set text default null)
 returns table (set_id text, node name, state text, decision text, gid text, owner name, prepared_for interval,
                attempts integer, next_retry interval, sqlstate text, last_error text)
 language plpgsql stable security definer
@@ -7,13 +7,14 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-    wanted text := case when branches.set_id is not null then pglobalxact._canonical_set(branches.set_id) end;
+    wanted text := case when of_set is not null then pglobalxact._canonical_set(of_set) end;
     key record;
 begin
     return query
     select b.set_id, n.name, b.state, b.decision, b.gid, b.owner,
-           date_trunc('milliseconds', clock_timestamp() - b.prepared_at), b.attempts,
-           date_trunc('milliseconds', greatest(b.next_retry_at - clock_timestamp(), interval '0')), b.sqlstate, b.message
+           date_trunc('second', clock_timestamp() - b.prepared_at), b.attempts,
+           case when b.next_retry_at is not null then date_trunc('second', greatest(b.next_retry_at - clock_timestamp(), interval '0')) end,
+           b.sqlstate, b.message
     from pglobalxact.open_branch b join pglobalxact.node n on n.number = b.node
     where wanted is null or b.set_id = wanted
     order by (b.message is null), b.set_id, n.name;

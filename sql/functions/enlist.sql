@@ -6,11 +6,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     b record;
+    verify constant boolean := coalesce(nullif(current_setting('pglobalxact.verify_enlisted', true), '')::boolean, true);
 begin
-    b := pglobalxact._join_set(node, 'enlist', current_user::regrole::oid);
-    if not b.connection = any (coalesce(@extschema:dblink@.dblink_get_connections(), '{}'))
-       and coalesce(nullif(current_setting('pglobalxact.verify_enlisted', true), '')::boolean, true) then
-        perform pglobalxact._connect(b.connection, node);
+    b := pglobalxact._join_set(node, 'enlist', quote_ident(current_user)::regrole::oid);
+    if b.fresh then
+        -- An older branch of this session could hold the very locks that the program will wait for.
+        perform pglobalxact._end_leftovers(b.connection, true);
+        if verify and not b.connection = any (coalesce(@extschema:dblink@.dblink_get_connections(), '{}')) then
+            perform pglobalxact._connect(b.connection, node);
+        end if;
     end if;
     return b.gid;
 end

@@ -1,5 +1,5 @@
 create or replace function pglobalxact.force_commit(set_id text, node text default null, reason text default null, accept_mixed boolean default false)
-returns table (branch_node name, result text)
+returns table (node name, result text)
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$ select * from pglobalxact._force('commit', set_id, node, reason, accept_mixed) $$;

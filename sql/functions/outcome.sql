@@ -31,9 +31,10 @@ begin
         when status = 'in progress' and started.started_at = pg_postmaster_start_time() then 'in progress'
         when status in ('aborted', 'in progress', 'future') then 'rolled back'
         when status is null then 'unknown'
-        -- The transaction committed without a record: purged after the retention time, or undone by a savepoint.
-        when key.xid < (select coalesce(min(r.xid), pg_current_xact_id()) from pglobalxact.commit_record r) then 'committed'
-        else 'rolled back' end;
+        -- The transaction committed without a record: undone by a savepoint, or purged after the retention time. For sets as
+        -- old as the purged ones nothing tells which.
+        when key.xid > (select c.purged_to from pglobalxact.coordinator c) then 'rolled back'
+        else 'unknown' end;
 end
 $$;
 comment on function pglobalxact.outcome(text) is

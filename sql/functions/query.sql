@@ -8,25 +8,36 @@ as $$
 declare
     columns text;
     hint text;
+    connection constant text := pglobalxact._connection_name(node, quote_ident(current_user)::regrole::oid);
 begin
     perform pglobalxact._check_statement(sql);
     if sql !~* '^\s*(\(|select\M|with\M|values\M|table\M|--|/\*)' then
         raise exception 'query runs SELECT, WITH, VALUES or TABLE only'
             using errcode = 'syntax_error', hint = 'For statements that change data use pglobalxact.exec(node, sql).';
     end if;
-    columns := pglobalxact._run_step(node, 'query', pglobalxact._describe(sql), true);
+    columns := pglobalxact._run_step(node, 'query', pglobalxact._describe(rtrim(sql, E' ;\t\r\n')), true);
     begin
-        return query execute format('select * from @extschema:dblink@.dblink(%L, %L) as t (%s)',
-            pglobalxact._connection_name(node, current_user::regrole::oid), sql, columns);
+        perform pglobalxact._send(connection, sql);
+        return query execute format('select * from @extschema:dblink@.dblink_get_result(%L) as t (%s)', connection, columns);
+        perform pglobalxact._read_tag(connection, null);
     exception
         when query_canceled then
-            perform pglobalxact._drop_connection(pglobalxact._connection_name(node, current_user::regrole::oid));
+            perform pglobalxact._drop_connection(connection);
             raise;
         when datatype_mismatch then
             get stacked diagnostics hint = pg_exception_detail;
+            perform pglobalxact._drain(connection);
             raise exception 'the columns asked for are not those of the node''s answer'
                 using errcode = 'datatype_mismatch', detail = hint,
                       hint = format('The answer''s columns are (%s): write them after "as t", or cast in the remote SQL.', columns);
+        when undefined_object or invalid_schema_name then
+            get stacked diagnostics hint = message_text;
+            perform pglobalxact._drain(connection);
+            raise exception '%', hint using errcode = sqlstate,
+                hint = format('The answer''s columns are (%s): a type that only the node has must be cast in the remote SQL, as in "kind::text".', columns);
+        when others then
+            perform pglobalxact._drain(connection);
+            raise;
     end;
 end
 $$;

@@ -1,5 +1,5 @@
 create or replace function pglobalxact.retry(set_id text)
-returns table (branch_node name, result text)
+returns table (node name, result text)
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$

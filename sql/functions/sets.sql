@@ -31,8 +31,8 @@ as $$
                 when s.outcome = 'in progress' then s.outcome
                 when s.to_roll_back then 'rolled back'
                 else 'unknown' end as outcome,
-           date_trunc('milliseconds', greatest(clock_timestamp() - s.started_at, interval '0')), s.nodes, s.prepared, s.finished, s.role, s.attempts,
-           date_trunc('milliseconds', greatest(s.next_retry_at - clock_timestamp(), interval '0')), s.last_error
+           date_trunc('second', greatest(clock_timestamp() - s.started_at, interval '0')), s.nodes, s.prepared, s.finished, s.role, s.attempts,
+           case when s.next_retry_at is not null then date_trunc('second', greatest(s.next_retry_at - clock_timestamp(), interval '0')) end, s.last_error
     from summary s
     order by case when s.outcome = 'mixed' then 0 when s.outcome = 'unknown' then 1 when s.last_error is not null then 2
                   when s.outcome = 'in progress' then 4 else 3 end, s.started_at

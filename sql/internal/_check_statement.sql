@@ -1,31 +1,35 @@
--- Refuses, before anything is sent, what exec and query cannot carry: nothing at all, and transaction control.
--- A transaction command hidden from this look (inside a DO, a function, an odd literal) is caught by the step check.
+-- Refuses, before anything is sent, what exec and query cannot carry: nothing at all, and transaction control. The step check
+-- would notice a COMMIT too, but only after the node has committed.
+-- A transaction command hidden from this look (inside a function, an odd literal) is caught by the step check.
 create or replace function pglobalxact._check_statement(sql text)
 returns void
 language plpgsql immutable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    bare text := sql;
+    bare text;
     command text;
+    -- E'…', $tag$…$tag$, '…', "…" and comments. {1,1}? has each end at its first possible end: alone, alternatives match as
+    -- much as they can, and what stands between two comments would go with them.
+    quoted constant text :=
+        '(?:(?<![[:alnum:]_$])[eE]''(?:[^''\\]|\\.|'''')*''(?!'')|(?<![[:alnum:]_$])(\$(?:[[:alpha:]_][[:alnum:]_]*)?\$).*?\1'
+        '|''(?:[^'']|'''')*''(?!'')|"[^"]*"|--[^\n]*(?:\n|$)|/\*.*?\*/){1,1}?';
     control constant text :=
-        '(?:^|;)\s*(begin(?!\s+atomic)|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\M';
+        '(?:^|;)\s*(begin|start\s+transaction|commit|end|rollback|abort|savepoint|release|prepare\s+transaction)\M';
 begin
     if sql is null or sql ~ '^[\s;]*$' then
         raise exception 'there is no SQL to run on the node'
             using errcode = 'invalid_parameter_value', hint = 'Give a statement, such as: select pglobalxact.exec(''b'', ''update t set n = n + 1'');';
     end if;
     -- Only text that could hold such a command, or only comments, is worth stripping literals and comments from.
-    if sql ~* ('(?:^|;|/|--)[\s\S]*?\m(begin|start|commit|end|rollback|abort|savepoint|release|prepare)\M') or sql ~ '^\s*(--|/\*)' then
-        bare := regexp_replace(bare, '[eE]''(?:[^''\\]|\\.|'''')*''', '''''', 'g');
-        bare := regexp_replace(bare, '(\$[^$\s]*\$)[\s\S]*?\1|''(?:[^'']|'''')*''|"(?:[^"]|"")*"|--[^\n]*|/\*[\s\S]*?\*/', ' ', 'g');
-        if bare ~ '^[\s;]*$' and sql !~ '["'']|\$' then
+    if sql ~* '\m(begin|start|commit|end|rollback|abort|savepoint|release|prepare)\M' or sql ~ '^[\s;]*(--|/\*)' then
+        bare := regexp_replace(sql, quoted, ' ', 'g');
+        if bare ~ '^[\s;]*$' then
             raise exception 'there is no SQL to run on the node' using errcode = 'invalid_parameter_value',
                 hint = 'The text holds comments only.';
         end if;
-        if bare ~* '\mbegin\s+atomic\M' then
-            return;
-        end if;
+        -- The body of a function in SQL, whose statements the node does not run now.
+        bare := regexp_replace(bare, '\mbegin\s+atomic\M.*\mend\M', ' ', 'i');
         command := upper((regexp_match(bare, control, 'i'))[1]);
         if command is not null then
             raise exception '% cannot be run on a node: the local transaction decides for all nodes', command

@@ -4,7 +4,7 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if connection = any (@extschema:dblink@.dblink_get_connections()) then
+    if connection = any (coalesce(@extschema:dblink@.dblink_get_connections(), '{}')) then
         perform @extschema:dblink@.dblink_disconnect(connection);
     end if;
 end

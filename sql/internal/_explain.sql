@@ -14,7 +14,7 @@ begin
         raise exception 'node "%" was lost: %', node, message
             using errcode = state,
                   hint = 'The set cannot commit: ROLLBACK and run the transaction again. See: select * from pglobalxact.nodes();';
-    elsif state = '42601' and message like '%statement returning results not allowed%' then
+    elsif state = '2F003' then
         raise exception 'the statement returned rows, and exec returns none'
             using errcode = state, hint = 'Use: select * from pglobalxact.query(node, sql) as t (column type, …);';
     end if;

@@ -10,10 +10,15 @@ as $$
 #variable_conflict use_variable
 declare
     home record;
-    xid constant xid8 := pg_current_xact_id();
+    xid xid8;
     nonce text;
     number integer;
 begin
+    if current_setting('transaction_read_only')::boolean then
+        raise exception 'a read-only transaction cannot have a set: the commit record is written in it'
+            using errcode = 'read_only_sql_transaction', hint = 'Begin it with: BEGIN READ WRITE; on a standby there are no sets.';
+    end if;
+    xid := pg_current_xact_id();
     select c.id, n.number, exists (select from pglobalxact.server_start s where s.started_at = pg_postmaster_start_time()) as known
     into home
     from pglobalxact.coordinator c left join pglobalxact.node n on n.name = node and n.removed_at is null;

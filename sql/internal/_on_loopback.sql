@@ -22,10 +22,10 @@ begin
     end;
     begin
         foreach statement in array statements loop
-            select t.answer into answer from @extschema:dblink@.dblink(connection, statement) as t (answer text);
+            answer := pglobalxact._fetch_text(connection, statement);
         end loop;
     exception when query_canceled or others then
-        perform @extschema:dblink@.dblink_disconnect(connection);
+        perform pglobalxact._drop_connection(connection);
         raise;
     end;
     perform @extschema:dblink@.dblink_disconnect(connection);

@@ -13,8 +13,7 @@ begin
         perform pglobalxact._on_loopback('select pglobalxact._record_server_start()::text');
     end if;
 
-    -- In flight: visible in pg_locks at once and to everyone. A hostile exclusive holder must not stop the set: try.
-    perform pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('in flight'), number);
+    perform pglobalxact._mark_in_flight(number);
 
     select bool_or(b.prepared) as prepared, bool_or(b.node = number) as other_role into other
     from pglobalxact.branch_record b where b.xid = xid and b.nonce = nonce;

@@ -20,6 +20,7 @@ declare
     xids text[]; timelines text[]; owners text[]; extras text[];
     did_prepare boolean[]; read_only boolean[];
     got record;
+    deadline constant timestamptz := clock_timestamp() + nullif(current_setting('statement_timeout')::interval, interval '0');
     failed integer; state text; message text; details text; hints text;
 begin
     select array_agg(b.node order by b.node), array_agg(b.kind order by b.node), array_agg(b.connection order by b.node),
@@ -56,6 +57,7 @@ begin
         for i in 1 .. coalesce(failed - 1, cardinality(numbers)) loop
             begin
                 if kinds[i] <> 'enlist' or verify then
+                    perform pglobalxact._wait_until_ready(connections[i], deadline);
                     select t.* into got from @extschema:dblink@.dblink_get_result(connections[i]) as t (xid text, timeline text, owner text, extra text);
                     xids[i] := got.xid; timelines[i] := got.timeline; owners[i] := got.owner; extras[i] := got.extra;
                     perform pglobalxact._read_tag(connections[i], case kinds[i] when 'exec' then 'PREPARE TRANSACTION' end);
@@ -85,6 +87,7 @@ begin
             for i in 1 .. cardinality(numbers) loop
                 if kinds[i] = 'query' then
                     begin
+                        perform pglobalxact._wait_until_ready(connections[i], deadline);
                         if not read_only[i] then
                             select t.* into got from @extschema:dblink@.dblink_get_result(connections[i]) as t (xid text, timeline text, owner text, extra text);
                             xids[i] := got.xid; timelines[i] := got.timeline; owners[i] := got.owner; extras[i] := got.extra;

@@ -3,10 +3,8 @@
 -- whether the branch wrote. enlist: is the gid prepared?
 create or replace function pglobalxact._prepare_text(kind text, gid text, step integer)
 returns text
-language sql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-    select case when kind = 'enlist' then
+language sql stable
+return case when kind = 'enlist' then
         format('select p.transaction::text, pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8), p.owner::text, '
                '(pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()))::text '
                'from pg_catalog.pg_prepared_xacts p where p.gid = %L and p.database = pg_catalog.current_database()', gid)
@@ -17,7 +15,6 @@ as $$
                'else (''pglobalxact: the branch is at step '' || coalesce(pg_catalog.current_setting(''pglobalxact.step'', true), ''none''))::pg_catalog.int4::pg_catalog.text end',
                case kind when 'query' then '_if_assigned' else '' end, gid, step)
         || case kind when 'query' then '' else format('; prepare transaction %L', gid) end
-    end
-$$;
+    end;
 comment on function pglobalxact._prepare_text(text, text, integer) is 'Internal. SQL sent to a node to prepare a branch.';
 revoke all on function pglobalxact._prepare_text(text, text, integer) from public;

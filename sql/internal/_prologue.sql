@@ -4,9 +4,7 @@
 create or replace function pglobalxact._prologue(gid text, step integer, fresh boolean)
 returns text
 language sql stable
-set search_path = pg_catalog, pg_temp
-as $$
-    select case when fresh then
+return case when fresh then
         format('begin isolation level %s; select case when coalesce(pg_catalog.current_setting(''pglobalxact.gid'', true), '''') = '''' '
                'then pg_catalog.set_config(''pglobalxact.gid'', %L, true) || pg_catalog.set_config(''pglobalxact.step'', ''1'', true) '
                'else (''pglobalxact: an older branch is open: '' || pg_catalog.current_setting(''pglobalxact.gid'', true))::pg_catalog.int4::pg_catalog.text end; ',
@@ -16,8 +14,7 @@ as $$
                'then pg_catalog.set_config(''pglobalxact.step'', ''%s'', true) '
                'else (''pglobalxact: the branch is at step '' || coalesce(pg_catalog.current_setting(''pglobalxact.step'', true), ''none''))::pg_catalog.int4::pg_catalog.text end; ',
                gid, step - 1, step)
-    end
-$$;
+    end;
 comment on function pglobalxact._prologue(text, integer, boolean) is 'Internal. SQL that opens a branch on a node, or checks and counts its step.';
 revoke all on function pglobalxact._prologue(text, integer, boolean) from public;
 grant execute on function pglobalxact._prologue(text, integer, boolean) to pglobalxact_user;

@@ -20,3 +20,4 @@ end
 $$;
 comment on function pglobalxact._read_tag(text, text) is 'Internal. Reads a command tag and the end of the answer; ERROR 25P02 when it is not the tag expected.';
 revoke all on function pglobalxact._read_tag(text, text) from public;
+grant execute on function pglobalxact._read_tag(text, text) to pglobalxact_user;

@@ -11,15 +11,14 @@ begin
         details := coalesce(nullif(details, '') || ' ', '')
             || 'Work done there was undone here (ROLLBACK TO SAVEPOINT, or an exception caught after it), or the remote transaction ended or failed by itself.';
     end if;
-    raise exception 'set rolled back: node "%": %', node, message
-        using errcode = state, detail = coalesce(details, ''), hint = case
+    perform pglobalxact._raise(state, format('set rolled back: node "%s": %s', node, message), details, case
             when state = '22P02' or state = '25P02' then 'Run the whole transaction again; do not catch errors around exec, and send no COMMIT or ROLLBACK to a node.'
             when kind = 'enlist' then 'Run PREPARE TRANSACTION with the gid from pglobalxact.enlist() on the node, and see that it answers PREPARE TRANSACTION, before the local COMMIT.'
             when state = '53200' then format('Node "%s" has no free slot for prepared transactions: raise max_prepared_transactions there, or see what fills it in pg_prepared_xacts.', node)
             when state = '55000' then format('Prepared transactions are disabled on node "%s": set max_prepared_transactions there to at least its max_connections, and restart it.', node)
             when state = '0A000' then 'PostgreSQL cannot prepare a transaction that used temporary objects, NOTIFY, or WITH HOLD cursors: leave them out of the SQL for nodes.'
             when state like '08%' or state like '57P0%' then 'Run the transaction again. See: select * from pglobalxact.nodes();'
-            else 'Nothing was committed on any node; correct the cause and run the transaction again.' end;
+            else 'Nothing was committed on any node; correct the cause and run the transaction again.' end);
 end
 $$;
 comment on function pglobalxact._refuse(integer, text, text, text, text) is 'Internal. Raises the error of a set that could not be prepared.';

@@ -15,7 +15,17 @@ begin
         perform pglobalxact._connect(connection, node);
         return true;
     elsif state in ('25001', '25P02') or (state = '22P02' and position('pglobalxact:' in message) > 0) then
-        perform @extschema:dblink@.dblink_exec(connection, 'rollback');
+        begin
+            perform @extschema:dblink@.dblink_exec(connection, 'rollback');
+        exception
+            when query_canceled then
+                perform pglobalxact._drop_connection(connection);
+                raise;
+            when others then
+                -- The sidecar has just ended the older branch, and the connection with it.
+                perform pglobalxact._drop_connection(connection);
+                perform pglobalxact._connect(connection, node);
+        end;
         return true;
     end if;
     return false;

@@ -11,8 +11,7 @@ declare
     problem constant jsonb := nullif(answer -> 'error', 'null');
 begin
     if problem is not null then
-        raise exception '%', problem ->> 'message'
-            using errcode = coalesce(problem ->> 'sqlstate', 'P0001'), detail = coalesce(problem ->> 'detail', ''), hint = coalesce(problem ->> 'hint', '');
+        perform pglobalxact._raise(coalesce(problem ->> 'sqlstate', 'P0001'), problem ->> 'message', problem ->> 'detail', problem ->> 'hint');
     end if;
     return answer -> 'result';
 end

@@ -9,16 +9,19 @@ declare
     b record;
     prologue text;
     answer text;
-    retried boolean := false;
+    renewals integer := 0;
 begin
-    b := pglobalxact._join_set(node, kind, current_user::regrole::oid);
+    b := pglobalxact._join_set(node, kind, quote_ident(current_user)::regrole::oid);
     prologue := pglobalxact._prologue(b.gid, b.step, b.fresh);
+    if b.fresh then
+        perform pglobalxact._end_leftovers(b.connection, false);
+    end if;
     loop
         begin
             -- 08003 unless the connection is open: dblink would take the name for a connection string.
             perform @extschema:dblink@.dblink_is_busy(b.connection);
             if wants_row then
-                select t.answer into answer from @extschema:dblink@.dblink(b.connection, prologue || statement) as t (answer text);
+                answer := pglobalxact._fetch_text(b.connection, prologue || statement);
             else
                 answer := @extschema:dblink@.dblink_exec(b.connection, prologue || statement);
             end if;
@@ -29,8 +32,9 @@ begin
                 perform pglobalxact._drop_connection(b.connection);
                 raise;
             when others then
-                if b.fresh and not retried and pglobalxact._renew(b.connection, node, sqlstate, sqlerrm) then
-                    retried := true;
+                -- Two: an older branch is found open, and while it is rolled back the sidecar ends it, connection and all.
+                if b.fresh and renewals < 2 and pglobalxact._renew(b.connection, node, sqlstate, sqlerrm) then
+                    renewals := renewals + 1;
                 else
                     perform pglobalxact._explain(node, sqlstate, sqlerrm);
                     raise;

@@ -11,3 +11,4 @@ end
 $$;
 comment on function pglobalxact._send(text, text) is 'Internal. Sends SQL on a dblink connection without waiting.';
 revoke all on function pglobalxact._send(text, text) from public;
+grant execute on function pglobalxact._send(text, text) to pglobalxact_user;

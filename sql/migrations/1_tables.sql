@@ -7,10 +7,12 @@ create table coordinator (
     id           text        not null constraint coordinator_id_form check (id ~ '^[0-9a-f]{8}$'),
     installed_at timestamptz not null default now(),
     retention    interval    not null default '7 days'
-                 constraint coordinator_retention_positive check (retention > interval '0')
+                 constraint coordinator_retention_positive check (retention > interval '0'),
+    purged_to    xid8        not null default '0'
 );
 comment on table coordinator is
-    'This database as a coordinator. id goes into every gid; retention says how long commit records outlive their set.';
+    'This database as a coordinator. id goes into every gid; retention says how long commit records outlive their set; '
+    'no set after purged_to has lost its commit record to it.';
 insert into coordinator (id) values (left(replace(gen_random_uuid()::text, '-', ''), 8));
 
 create table server_start (
@@ -92,8 +94,7 @@ create table forced (
     forced_by    name        not null,
     forced_at    timestamptz not null default clock_timestamp(),
     reason       text        not null,
-    accept_mixed boolean     not null default false,
-    done_at      timestamptz
+    accept_mixed boolean     not null default false
 );
 comment on table forced is 'What a person decided for a branch, and why. It outranks the commit record for that branch, even if the node comes back late.';
 

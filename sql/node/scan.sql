@@ -11,5 +11,5 @@ select coalesce((select jsonb_agg(jsonb_build_object('gid', p.gid, 'xid', p.tran
        coalesce((select jsonb_agg(jsonb_build_object('pid', a.pid, 'name', a.application_name, 'xact_start', a.xact_start::text))
                  from pg_catalog.pg_stat_activity a
                  where a.datname = current_database() and a.application_name like $1 and a.xact_start is not null
-                   and a.pid <> pg_backend_pid() and a.application_name ~ '^pgx_[0-9a-f]{8}_[0-9]+$'), '[]') as sessions
+                   and a.pid <> pg_backend_pid() and a.application_name ~ '^pgx_[0-9a-f]{8}_[0-9]+_[0-9a-f]{8}$'), '[]') as sessions
 from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as whole) next

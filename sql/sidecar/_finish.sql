@@ -8,7 +8,11 @@ begin
     if jsonb_array_length(fates) > 0 then
         update pglobalxact.branch_record b set fate = f.fate, finished_at = f.at
         from jsonb_to_recordset(fates) as f (xid xid8, nonce text, node integer, fate text, at timestamptz)
-        where b.xid = f.xid and b.nonce = f.nonce and b.node = f.node and b.fate is null;
+        where b.xid = f.xid and b.nonce = f.nonce and b.node = f.node and (b.fate is null or b.fate like 'forced %');
+        -- What has a fate is waited for no more: sets() must not show it until the node's next look.
+        delete from pglobalxact.branch_status s
+        using jsonb_to_recordset(fates) as f (xid xid8, nonce text, node integer), pglobalxact.coordinator c
+        where s.gid = 'pgx_' || c.id || '_' || f.xid || '_' || f.nonce || '_' || f.node;
     end if;
     update pglobalxact.commit_record r set complete_at = c.at, outcome = c.outcome
     from jsonb_to_recordset(completes) as c (xid xid8, nonce text, outcome text, at timestamptz)

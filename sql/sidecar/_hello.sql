@@ -17,7 +17,14 @@ begin
     where not exists (select from pglobalxact.home) on conflict do nothing;
     allowed := exists (select from pglobalxact.home h where h.id = _hello.home);
     if allowed then
-        elected := pg_try_advisory_lock(pglobalxact._lock_key('acting'), 0);
+        -- One election at a time (only this role may lock the table), then no two can win under different spares. A stranger
+        -- who squats on the lock is passed over.
+        lock table pglobalxact.sidecar in share row exclusive mode;
+        elected := exists (select from pglobalxact._sidecar_pid() s where s.pid = pg_backend_pid());
+        for spare in 0 .. 3 loop
+            exit when elected or exists (select from pglobalxact._sidecar_pid());
+            elected := pg_try_advisory_lock(pglobalxact._lock_key('acting', spare), 0);
+        end loop;
         if elected then
             perform pglobalxact._record_server_start();
         end if;
@@ -35,7 +42,7 @@ begin
             started_at = excluded.started_at, seen_at = clock_timestamp(), acting = excluded.acting, note = excluded.note,
             state_directory = excluded.state_directory;
     end if;
-    return jsonb_build_object('acting', elected, 'note', said, 'coordinator', (select c.id from pglobalxact.coordinator c),
+    return jsonb_build_object('acting', elected, 'note', said, 'version', current_setting('server_version_num')::integer, 'coordinator', (select c.id from pglobalxact.coordinator c),
         'timeline', left(pg_walfile_name(pg_current_wal_lsn()), 8));
 end
 $$;

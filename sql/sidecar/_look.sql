@@ -2,16 +2,22 @@
 -- The snapshot returned is the very one the records were read with, so no record falls between two looks.
 create or replace function pglobalxact._look(since pg_snapshot default null)
 returns table (snapshot pg_snapshot, sets jsonb, requests boolean)
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select pg_current_snapshot(), (
-        select jsonb_agg(pglobalxact._set_facts(r))
-        from pglobalxact.commit_record r
-        where r.complete_at is null
-          and (_look.since is null
-               or r.xid >= pg_snapshot_xmin(_look.since) and not pg_visible_in_snapshot(r.xid, _look.since))),
-        exists (select from pglobalxact.request q where q.finished_at is null and q.taken_at is null)
+begin
+    -- One statement, one snapshot, in either branch: a stable function sees its caller's.
+    if _look.since is null then
+        return query select pg_current_snapshot(),
+            (select jsonb_agg(pglobalxact._set_facts(r)) from pglobalxact.commit_record r where r.complete_at is null),
+            exists (select from pglobalxact.request q where q.finished_at is null and q.taken_at is null);
+    else
+        return query select pg_current_snapshot(),
+            (select jsonb_agg(pglobalxact._set_facts(r)) from pglobalxact.commit_record r
+             where r.complete_at is null and r.xid >= pg_snapshot_xmin(_look.since) and not pg_visible_in_snapshot(r.xid, _look.since)),
+            exists (select from pglobalxact.request q where q.finished_at is null and q.taken_at is null);
+    end if;
+end
 $$;
 comment on function pglobalxact._look(pg_snapshot) is
     'Internal. Decided sets that are not complete, the snapshot they were read with, and whether requests wait.';

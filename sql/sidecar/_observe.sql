@@ -1,4 +1,5 @@
--- What the sidecar saw, for people to read: one node, and the branches in doubt or in trouble (gone ones are removed).
+-- What the sidecar saw, for people to read: one node, and the branches in doubt or in trouble. Gone ones are removed; gone
+-- is null when a sidecar has not told of the node before: then all others are, which an earlier sidecar may have left.
 create or replace function pglobalxact._observe(nodes jsonb, branches jsonb, gone text[])
 returns void
 language plpgsql volatile
@@ -21,7 +22,10 @@ begin
         prepared_at = coalesce(excluded.prepared_at, s.prepared_at), owner = coalesce(excluded.owner, s.owner),
         attempts = excluded.attempts, next_retry_at = excluded.next_retry_at,
         sqlstate = excluded.sqlstate, message = excluded.message, seen_at = clock_timestamp();
-    delete from pglobalxact.branch_status s where s.gid = any (gone);
+    delete from pglobalxact.branch_status s
+    where s.gid = any (gone)
+       or gone is null and s.node in (select (n ->> 'node')::integer from jsonb_array_elements(nodes) n)
+          and s.gid not in (select b ->> 'gid' from jsonb_array_elements(branches) b);
 end
 $$;
 comment on function pglobalxact._observe(jsonb, jsonb, text[]) is 'Internal. Writes what the sidecar saw of nodes and branches.';

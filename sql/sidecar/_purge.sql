@@ -7,6 +7,7 @@ as $$
 declare
     horizon constant timestamptz := clock_timestamp() - (select c.retention from pglobalxact.coordinator c);
     purged integer;
+    last xid8;
 begin
     with old as (
         select r.xid, r.nonce from pglobalxact.commit_record r
@@ -14,9 +15,11 @@ begin
         order by r.complete_at limit batch
     ), branches as (
         delete from pglobalxact.branch_record b using old where b.xid = old.xid and b.nonce = old.nonce
+    ), gone as (
+        delete from pglobalxact.commit_record r using old where r.xid = old.xid and r.nonce = old.nonce returning r.xid
     )
-    delete from pglobalxact.commit_record r using old where r.xid = old.xid and r.nonce = old.nonce;
-    get diagnostics purged = row_count;
+    select count(*), (array_agg(g.xid order by g.xid desc))[1] into purged, last from gone g;
+    update pglobalxact.coordinator c set purged_to = last where last > c.purged_to;
     delete from pglobalxact.request q where q.id in (select o.id from pglobalxact.request o where coalesce(o.finished_at, o.taken_at) < horizon limit batch);
     delete from pglobalxact.event e where e.id in (select o.id from pglobalxact.event o where o.at < horizon order by o.id limit batch);
     return purged;

@@ -7,7 +7,7 @@ as $$
     select l.pid
     from pg_locks l join pg_stat_activity a using (pid)
     where l.locktype = 'advisory' and l.objsubid = 2 and l.granted and l.mode = 'ExclusiveLock'
-      and l.classid = pglobalxact._lock_key('acting')::oid and l.objid = 0
+      and l.classid = any (pglobalxact._lock_keys('acting')) and l.objid = 0
       and l.database = (select d.oid from pg_database d where d.datname = current_database())
       and pg_has_role(a.usesysid, 'pglobalxact', 'member')
 $$;

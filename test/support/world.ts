@@ -27,6 +27,8 @@ export interface WorldOptions {
   readonly sidecarArgs?: readonly string[];
   /** Start without a sidecar and without registered nodes. */
   readonly bare?: boolean;
+  /** Clusters of the test's own, to be killed; "a" is the coordinator's. What is not named here is shared. */
+  readonly clusters?: Readonly<Record<string, Cluster>>;
 }
 
 const shared = new Map<string, Promise<Cluster>>();
@@ -49,8 +51,9 @@ export class World {
   private constructor(
     readonly name: string,
     readonly database: string,
-    readonly coordinator: Cluster,
-    readonly nodes: ReadonlyMap<string, Cluster>,
+    /** Another one after a failover. */
+    public coordinator: Cluster,
+    readonly nodes: Map<string, Cluster>,
     readonly proxies: ReadonlyMap<string, Proxy>,
     private readonly sidecarArgs: readonly string[],
   ) {
@@ -60,7 +63,7 @@ export class World {
 
   static async create(options: WorldOptions): Promise<World> {
     const names = options.nodes ?? ['b', 'c'];
-    const [coordinator, ...clusters] = await Promise.all(['a', ...names].map(sharedCluster));
+    const [coordinator, ...clusters] = await Promise.all(['a', ...names].map((name) => options.clusters?.[name] ?? sharedCluster(name)));
     const nodes = new Map(names.map((name, index) => [name, clusters[index]!]));
     const proxies = new Map<string, Proxy>();
     if (options.proxied) for (const [name, cluster] of nodes) proxies.set(name, await startProxy(cluster.port));

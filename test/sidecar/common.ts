@@ -1,0 +1,52 @@
+/** What the sidecar's tests share. */
+import { mkdtempSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'chai'
+import type { Client } from 'pg'
+import { PASSWORDS, type World } from '../support/world'
+import { startSidecar, type SidecarOptions } from '../support/process'
+import { within } from '../support/wait'
+import { workDir } from '../support/workdir'
+
+/** An empty directory that a sidecar may have for its state files. */
+export const newStateDir = (): string => mkdtempSync(join(workDir(), 'st-'))
+
+/** Runs a sidecar that is expected to refuse: exit 2, one line that says why, one that says what to do. */
+export async function refused(options: SidecarOptions): Promise<{ readonly message: string; readonly hint: string; readonly logs: readonly string[] }> {
+    const sidecar = startSidecar(options)
+    const code = await within(sidecar.exit, 15_000)
+    if (code === undefined) await sidecar.kill()
+    expect(code, `exit code; it printed:\n${sidecar.logs.join('\n')}`).to.equal(2)
+    const [message, hint] = sidecar.logs.slice(-2)
+    expect(message).to.match(/^pglobalxact: /)
+    expect(hint).to.match(/^ {2}hint: /)
+    expectNoSecret(sidecar.logs.join('\n'))
+    return { message: message!.slice('pglobalxact: '.length), hint: hint!.slice('  hint: '.length), logs: sidecar.logs.slice(0, -2) }
+}
+
+export function expectNoSecret(text: string): void {
+    for (const secret of Object.values(PASSWORDS)) expect(text).to.not.contain(secret)
+}
+
+/** The error of a promise that must fail, as PostgreSQL reports it. */
+export async function failure(promise: Promise<unknown>): Promise<{ readonly code?: string; readonly message: string; readonly hint?: string; readonly detail?: string }> {
+    try {
+        await promise
+    } catch (error) {
+        expect(error).to.be.instanceOf(Error)
+        return error as Error
+    }
+    throw new Error('it succeeded, and was to fail')
+}
+
+let row = 1000
+
+/** Commits a set that adds a row of its own on each node: it never waits for the locks of another. Returns its id. */
+export async function addRow(world: World, client: Client, nodes: readonly string[] = [...world.nodes.keys()]): Promise<string> {
+    const id = ++row
+    await client.query('begin')
+    for (const node of nodes) await client.query('select pglobalxact.exec($1, $2)', [node, `insert into account values (${id}, 0)`])
+    const { rows } = await client.query<{ id: string }>('select pglobalxact.set_id() as id')
+    await client.query('commit')
+    return rows[0]!.id
+}
