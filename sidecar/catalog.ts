@@ -114,6 +114,9 @@ export class CoordinatorTrouble extends Error {
     }
 }
 
+/** Milliseconds without an answer after which the coordinator is taken for cut off and connected anew: far more than any call takes. */
+const SILENCE = 60_000
+
 /**
  * The coordinator database, through one-line calls of SQL functions. Two connections: the main one holds the locks
  * (acting, awake) and looks for new commit records; the other does everything that may take longer.
@@ -127,7 +130,9 @@ export class Catalog {
     /** `onEnd` is called once, when either connection is lost; both are closed then. */
     static async connect(config: ConnectionConfig, onEnd: () => void): Promise<Catalog> {
         const open = async (name: string): Promise<Client> => {
-            const client = new Client({ ...config, application_name: `pglobalxact sidecar${name}`, keepAlive: true, pipeline: true })
+            const client = new Client({
+                ...config, application_name: `pglobalxact sidecar${name}`, pipeline: true, keepAlive: true, keepAliveInitialDelayMillis: 5000, query_timeout: SILENCE
+            })
             client.on('error', () => undefined)
             await client.connect()
             await client.query("select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), set_config('synchronous_commit', 'on', false), set_config('idle_session_timeout', '0', false)")

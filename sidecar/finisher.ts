@@ -19,6 +19,7 @@ interface Worker {
     busy: boolean
 }
 
+const NOT_ALLOWED = '42501' // insufficient_privilege: the branch is there, and is another role's
 const BATCH = 32 // statements in flight per connection: enough to hide the round trip, few enough to share a burst between connections
 
 /**
@@ -93,34 +94,44 @@ export class Finisher {
 
     private async run(worker: Worker, jobs: readonly Job[]): Promise<void> {
         worker.busy = true
-        try {
-            await this.become(worker, jobs[0]!.owner)
-            await Promise.all(jobs.map((job) => this.send(worker.client, job)))
-        } catch (error) {
-            this.fail(jobs, error)
+        const refused = await this.become(worker, jobs[0]!.owner)
+        if (refused?.trouble === 'unknown') {
+            this.discard(worker.client)
+            for (const job of jobs) job.answer({ ok: false, problem: refused })
+        } else {
+            // Also without the role: the branch may be gone, finished by hand, and only asking for it tells.
+            await Promise.all(jobs.map((job) => this.send(worker.client, job, refused)))
         }
         worker.busy = false
         this.pump()
     }
 
-    private async become(worker: Worker, owner: string | undefined): Promise<void> {
-        if (worker.role === owner) return
-        await worker.client.query("select set_config('role', $1, false)", [owner ?? 'none'])
-        worker.role = owner
+    /** Undefined, or why the role of the branches' owner cannot be taken. */
+    private async become(worker: Worker, owner: string | undefined): Promise<Problem | undefined> {
+        if (worker.role === owner) return undefined
+        try {
+            await worker.client.query("select set_config('role', $1, false)", [owner ?? 'none'])
+            worker.role = owner
+            return undefined
+        } catch (error) {
+            return classify(error)
+        }
     }
 
-    private async send(client: Client, job: Job): Promise<void> {
+    private async send(client: Client, job: Job, refused: Problem | undefined): Promise<void> {
         try {
             await client.query(`${job.action === 'commit' ? 'COMMIT' : 'ROLLBACK'} PREPARED ${client.escapeLiteral(job.gid)}`)
             job.answer({ ok: true })
         } catch (error) {
             const problem = classify(error)
-            if (problem.trouble === 'unknown') {
-                this.workers = this.workers.filter((worker) => worker.client !== client)
-                destroy(client)
-            }
-            job.answer({ ok: false, problem })
+            if (problem.trouble === 'unknown') this.discard(client)
+            job.answer({ ok: false, problem: problem.sqlstate === NOT_ALLOWED ? (refused ?? problem) : problem })
         }
+    }
+
+    private discard(client: Client): void {
+        this.workers = this.workers.filter((worker) => worker.client !== client)
+        destroy(client)
     }
 
     private fail(jobs: readonly Job[], error: unknown): void {

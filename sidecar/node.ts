@@ -68,6 +68,7 @@ const FENCE_CLASSES = [0x70677835, 0x70677845, 0x70677855, 0x70677865]
 export class Node {
     private fence: Client | undefined
     private finisher: Finisher | undefined
+    private closed = false
     /** 'held', or why this sidecar may not act here. */
     fenceState = 'not connected'
 
@@ -90,12 +91,13 @@ export class Node {
     async connect(): Promise<boolean> {
         const client = this.fence ?? (await this.open())
         try {
-            this.fenceState = await this.takeFence(client)
+            this.fenceState = this.closed ? 'not connected' : await this.takeFence(client)
         } catch (error) {
             destroy(client)
             throw error
         }
-        if (this.fenceState !== 'held') {
+        // Closed meanwhile: nobody would ever give this fence up.
+        if (this.fenceState !== 'held' || this.closed) {
             destroy(client)
             this.fence = undefined
             return false
@@ -142,6 +144,7 @@ export class Node {
     }
 
     close(): void {
+        this.closed = true
         const client = this.fence
         this.shut('the sidecar is stopping or the node was changed')
         if (client !== undefined) destroy(client)
@@ -179,23 +182,30 @@ export class Node {
         return connectToNode(this.address, { name: this.sessionName, timeout: this.settings.timeout })
     }
 
+    private get homeName(): string {
+        return `pgx_${this.settings.coordinator}_sidecar_${this.settings.home}_`
+    }
+
     private get sessionName(): string {
-        return `pgx_${this.settings.coordinator}_sidecar_${this.settings.home}`
+        return `${this.homeName}${this.address.number}`
     }
 
     private async takeFence(client: Client): Promise<string> {
         const key = Number.parseInt(this.settings.coordinator, 16) | 0
         const holders = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, key])).rows
         const rival = holders.find((holder) => holder.own)
-        if (rival !== undefined) {
-            if (rival.name === this.sessionName) {
-                // This home's own earlier session: its process is gone (the state directory has one holder), its TCP connection is not yet.
-                await client.query('select pg_terminate_backend($1)', [rival.pid])
-                this.log.info('ended own stale session', { node: this.address.name, pid: rival.pid })
-            }
+        if (rival !== undefined && rival.name !== this.sessionName && rival.name.startsWith(this.homeName)) {
+            return `this database is a node already, under another foreign server: number ${rival.name.slice(this.homeName.length)}`
+        }
+        if (rival !== undefined && rival.name !== this.sessionName) {
             return `held by another sidecar of this coordinator or of a copy of it: pid ${rival.pid}, ${rival.name}`
         }
-        const squatter = holders[0]
+        if (rival !== undefined) {
+            // This home's own earlier session: its process is gone (the state directory has one holder), its TCP connection is not yet.
+            await client.query('select pg_terminate_backend($1, $2)', [rival.pid, Math.min(2000, Math.ceil(this.settings.timeout / 2))])
+            this.log.info('ended own stale session', { node: this.address.name, pid: rival.pid })
+        }
+        const squatter = holders.find((holder) => !holder.own)
         if (squatter !== undefined) {
             this.log.warning('fence lock held by a stranger, ignored', { node: this.address.name, role: squatter.role, pid: squatter.pid })
         }

@@ -1,7 +1,7 @@
 import { CoordinatorTrouble, type BranchStatusRow, type Catalog, type NodeStatusRow, type Verdict } from './catalog'
 import type { Log } from './log'
 import { describeFailure, type Node, type Prepared, type RemoteSession, type Scan } from './node'
-import { parseGid, setId, why } from './protocol'
+import { fateOf, parseGid, setId, why, type Action } from './protocol'
 import type { Resolver } from './resolver'
 import type { Problem } from './sqlstate'
 
@@ -24,7 +24,8 @@ interface Parts {
     readonly uriOf: (node: number) => string
 }
 
-interface Rollback {
+/** A branch that no set in hand stands for, and that the node would not finish: tried again. */
+interface Refusal {
     attempts: number
     nextTry: number
     problem: Problem
@@ -46,7 +47,8 @@ const SLOW = 500 // ms after which an unfinished branch is worth showing
  */
 export class Keeper {
     private running: Promise<Pass> | undefined
-    private readonly rollbacks = new Map<string, Rollback>()
+    private next: Promise<Pass> | undefined
+    private readonly refusals = new Map<string, Refusal>()
     /** The rows last told, and whom. To another connection all is told anew: an earlier sidecar's rows may stand there, or a failover have lost ours. */
     private shown: { readonly to: Catalog; readonly rows: ReadonlyMap<string, string> } | undefined
     private failures = 0
@@ -61,9 +63,17 @@ export class Keeper {
         private readonly parts: Parts
     ) {}
 
-    /** One pass; calls that overlap share it. Never throws. */
+    /** One pass; calls that overlap share it, but a forced one begins after its call, to see all that its caller saw. Never throws. */
     look(force = false): Promise<Pass> {
-        this.running ??= this.pass(force).finally(() => (this.running = undefined))
+        if (this.running === undefined) {
+            this.running = this.pass(force).finally(() => (this.running = undefined))
+        } else if (force) {
+            this.next ??= this.running.then(() => {
+                this.next = undefined
+                return this.look(true)
+            })
+            return this.next
+        }
         return this.running
     }
 
@@ -132,24 +142,25 @@ export class Keeper {
         }
         const verdicts = await catalog.decide(this.node.address.number, scan.prepared.map((p) => p.gid), scan.prepared.map((p) => p.xid))
         this.verdicts = new Map(verdicts.map((verdict) => [verdict.gid, verdict]))
-        const late: string[] = []
-        const rollbacks: Promise<void>[] = []
+        const late: Prepared[] = []
+        const actions: Promise<void>[] = []
         for (const branch of scan.prepared) {
             const verdict = this.verdicts.get(branch.gid)!
             const gid = parseGid(branch.gid)
             const live = gid === undefined ? undefined : this.parts.resolver.find(setId(gid), this.node.address.number)
             if (live !== undefined) {
-                this.contradiction(verdict, branch)
-            } else if (verdict.verdict === 'commit' && gid !== undefined) {
-                late.push(setId(gid))
+                actions.push(this.parts.resolver.learn(live, { xid: branch.xid8, timeline: scan.timeline ?? undefined, owner: branch.owner }))
+                if (live.action === 'commit') this.contradiction(verdict, branch)
+            } else if (verdict.verdict === 'commit') {
+                late.push(branch)
             } else if (verdict.verdict === 'rollback' || (verdict.verdict === 'lost' && this.parts.lostSets === 'rollback')) {
-                rollbacks.push(this.rollBack(branch, scan, verdict, pass))
+                actions.push(this.carryOut('rollback', branch, scan, pass))
             } else {
                 if (verdict.verdict !== 'running') this.leaveAlone(branch, verdict)
                 pass.left_alone += 1
             }
         }
-        await Promise.all([...rollbacks, this.commitLate(catalog, late, pass)])
+        await Promise.all([...actions, this.commitLate(catalog, late, scan, pass)])
         this.forget(scan)
     }
 
@@ -157,48 +168,54 @@ export class Keeper {
      * Committed sets that the sidecar has not in hand: their record was read here before the doorbell's look, the state
      * files were lost, or a node that failed over or was restored has brought a finished branch back.
      */
-    private async commitLate(catalog: Catalog, setIds: readonly string[], pass: Pass): Promise<void> {
-        if (setIds.length === 0) return void this.seenLate.clear()
+    private async commitLate(catalog: Catalog, late: readonly Prepared[], scan: Scan, pass: Pass): Promise<void> {
+        if (late.length === 0) return void this.seenLate.clear()
+        const ids = new Map(late.map((branch) => [setId(parseGid(branch.gid)!), branch]))
+        const found = await catalog.lookAgain([...ids.keys()])
         // A complete set's branch must be seen twice: the first time it may have been finished since P was read.
-        const ids = new Set(setIds)
-        const sets = (await catalog.lookAgain(setIds)).filter((set) => set.outcome === null || this.seenLate.has(setId(set)))
-        this.seenLate = ids
+        const sets = found.filter((set) => set.outcome === null || this.seenLate.has(setId(set)))
+        this.seenLate = new Set(ids.keys())
+        // Without a commit record it is a person's order that commits the branch.
+        for (const set of found) ids.delete(setId(set))
+        const ordered = [...ids.values()].map((branch) => this.carryOut('commit', branch, scan, pass))
         await this.parts.resolver.decide(
             sets.map((set) => (set.outcome === null ? set : { ...set, branches: set.branches.filter((b) => b.node === this.node.address.number) })),
             this.parts.uriOf
         )
+        await Promise.all(ordered)
         pass.committed += sets.length
     }
 
-    private async rollBack(branch: Prepared, scan: Scan, verdict: Verdict, pass: Pass): Promise<void> {
-        const known = this.rollbacks.get(branch.gid)
+    private async carryOut(action: Action, branch: Prepared, scan: Scan, pass: Pass): Promise<void> {
+        const known = this.refusals.get(branch.gid)
         if (known !== undefined && known.nextTry > Date.now()) return
-        const answer = await this.node.finish('rollback', branch.gid, branch.owner)
+        const answer = await this.node.finish(action, branch.gid, branch.owner)
         if (answer.ok) {
-            this.rollbacks.delete(branch.gid)
-            pass.rolled_back += 1
-            this.parts.log.info('branch rolled back', { node: this.node.address.name, gid: branch.gid, because: verdict.reason })
+            this.refusals.delete(branch.gid)
+            pass[action === 'commit' ? 'committed' : 'rolled_back'] += 1
+            this.parts.log.info(`branch ${fateOf(action)}`, { node: this.node.address.name, gid: branch.gid, because: this.verdicts.get(branch.gid)?.reason })
         } else if (answer.problem.trouble === 'absent') {
-            await this.checkGone(branch, scan)
+            await this.checkGone(action, branch, scan)
         } else {
             const attempts = (known?.attempts ?? 0) + 1
             const wait = Math.min(this.parts.retryCap, 100 * 2 ** Math.min(attempts - 1, 20))
-            this.rollbacks.set(branch.gid, { attempts, nextTry: Date.now() + wait * (0.5 + Math.random() / 2), problem: answer.problem })
+            this.refusals.set(branch.gid, { attempts, nextTry: Date.now() + wait * (0.5 + Math.random() / 2), problem: answer.problem })
             if (attempts === 1) {
-                this.parts.log.warning(why('rollback', 'incomplete'), {
+                this.parts.log.warning(why(action, 'incomplete'), {
                     node: this.node.address.name, gid: branch.gid, sqlstate: answer.problem.sqlstate, error: answer.problem.message
                 })
             }
         }
     }
 
-    /** Gone before it was rolled back here: by its own session, or committed by hand against the decision. */
-    private async checkGone(branch: Prepared, scan: Scan): Promise<void> {
+    /** Gone before it was finished here: by its own session, or by hand, against the decision perhaps. */
+    private async checkGone(action: Action, branch: Prepared, scan: Scan): Promise<void> {
         const fate = await this.node.lookUpFate({ gid: branch.gid, xid: branch.xid8, timeline: scan.timeline ?? undefined })
-        if (fate !== 'committed') return
+        if (fate === undefined || fate === 'unknown' || fate === fateOf(action)) return
         const gid = parseGid(branch.gid)
-        this.parts.log.error('branch of a rolled back set was committed by someone else', { node: this.node.address.name, gid: branch.gid })
-        await this.parts.catalog()?.noteEvent('mixed', gid && setId(gid), this.node.address.number, `${branch.gid} was committed on the node, though its local transaction did not commit`)
+        const detail = `${branch.gid} was ${fate} on the node by someone else, though ${action === 'commit' ? 'it was forced to commit' : 'its local transaction did not commit'}`
+        this.parts.log.error('branch went against its decision', { node: this.node.address.name, gid: branch.gid, fate })
+        await this.parts.catalog()?.noteEvent('mixed', gid && setId(gid), this.node.address.number, detail)
     }
 
     private contradiction(verdict: Verdict, branch: Prepared): void {
@@ -221,7 +238,7 @@ export class Keeper {
 
     private forget(scan: Scan): void {
         const there = new Set(scan.prepared.map((branch) => branch.gid))
-        for (const gid of this.rollbacks.keys()) if (!there.has(gid)) this.rollbacks.delete(gid)
+        for (const gid of this.refusals.keys()) if (!there.has(gid)) this.refusals.delete(gid)
         for (const gid of this.reported) if (!there.has(gid)) this.reported.delete(gid)
     }
 
@@ -275,13 +292,13 @@ export class Keeper {
             const verdict = this.verdicts.get(branch.gid)
             const base = { gid: branch.gid, node: this.node.address.number, prepared_at: branch.prepared_at, owner: branch.owner }
             const pending = rows.get(branch.gid)
-            const problem = this.rollbacks.get(branch.gid)
+            const problem = this.refusals.get(branch.gid)
             if (pending !== undefined) rows.set(branch.gid, { ...pending, ...base })
-            else if (verdict === undefined || verdict.verdict === 'commit') continue
-            else if (verdict.verdict === 'rollback') {
+            else if (verdict === undefined) continue
+            else if (verdict.verdict === 'rollback' || verdict.verdict === 'commit') {
                 if (problem !== undefined) {
                     rows.set(branch.gid, {
-                        ...base, state: 'retry', decision: 'rollback', attempts: problem.attempts, next_retry_at: new Date(problem.nextTry).toISOString(),
+                        ...base, state: 'retry', decision: verdict.verdict, attempts: problem.attempts, next_retry_at: new Date(problem.nextTry).toISOString(),
                         ...problemFields(problem.problem)
                     })
                 }

@@ -121,6 +121,7 @@ export class Requests {
         if (chosen.length === 0 && gids.size > 0) {
             throw new RequestError(UNKNOWN_SET, `set "${order.set}" has no unfinished branch on node "${order.node}"`, `See: select * from pglobalxact.branches('${order.set}');`)
         }
+        if (chosen.length === 0) await catalog.noteEvent(`forced ${order.action}`, order.set, undefined, `${order.by}: ${order.reason}`)
         await catalog.recordForced(chosen.map(([, gid]) => gid), order.action, order.by, order.reason, order.acceptMixed)
         this.parts.log.warning(`force_${order.action}`, { set: order.set, by: order.by, reason: order.reason, branches: chosen.map(([, gid]) => gid).join(',') })
         const results = await Promise.all(chosen.map(([node, gid]) => this.forceBranch(order, node, gid, prepared.get(node)?.owner)))
@@ -222,7 +223,7 @@ export class Requests {
     private describe(branch: Branch): BranchResult {
         const node = this.nameOf(branch.facts.node)
         if (branch.fate !== undefined) return { node, result: branch.fate }
-        const reason = branch.problem?.message ?? 'the node does not answer'
+        const reason = branch.problem?.message ?? (branch.durable ? 'the node does not answer' : 'its decision cannot be written to the state files')
         return { node, result: `not yet ${branch.action === 'commit' ? 'committed' : 'rolled back'}: ${reason}` }
     }
 

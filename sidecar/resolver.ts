@@ -10,7 +10,7 @@ import type { BranchFacts, StateEvent } from './statelines'
 /** A branch of a decided set. Its action is the set's decision, unless a person forced the other way. */
 export interface Branch {
     readonly set: LiveSet
-    readonly facts: BranchFacts
+    facts: BranchFacts
     action: Action
     fate: Fate | 'forced commit' | 'forced rollback' | undefined
     /** Its decision is on disk: before that nothing is sent to the node. */
@@ -29,6 +29,8 @@ export interface LiveSet {
     readonly key: SetKey
     readonly branches: Map<number, Branch>
     complete: boolean
+    /** It was complete once, and a branch has come back: what becomes of that one is told even if all is well. */
+    returned: boolean
 }
 
 interface Parts {
@@ -53,8 +55,19 @@ export class Resolver {
     private fates: FateRow[] = []
     private completes: CompleteRow[] = []
     private writing: Promise<void> | undefined
+    private started = false
 
     constructor(private readonly parts: Parts) {}
+
+    /**
+     * Nothing is sent before: the first look at the coordinator brings what people have ordered, which outranks what the
+     * state files remember.
+     */
+    start(): void {
+        if (this.started) return
+        this.started = true
+        for (const set of this.sets.values()) for (const branch of set.branches.values()) void this.attempt(branch)
+    }
 
     /** Sets that a state file remembers: the decision is on disk already. */
     resume(set: SetKey, events: readonly StateEvent[]): void {
@@ -116,7 +129,7 @@ export class Resolver {
     /** One try; never throws. What the node cannot be asked now is left for its next look. */
     async attempt(branch: Branch): Promise<void> {
         const node = this.parts.nodes.get(branch.facts.node)
-        if (!branch.durable || branch.busy || branch.fate !== undefined || node === undefined || !node.up) return
+        if (!this.started || !branch.durable || branch.busy || branch.fate !== undefined || node === undefined || !node.up) return
         branch.busy = true
         try {
             const answer = await node.finish(branch.action, branch.facts.gid, branch.facts.owner)
@@ -126,6 +139,13 @@ export class Resolver {
         } finally {
             branch.busy = false
         }
+    }
+
+    /** An enlisted branch that nobody verified is known by its gid only until its node shows it: it must be finished as its owner. */
+    async learn(branch: Branch, seen: Pick<BranchFacts, 'xid' | 'timeline' | 'owner'>): Promise<void> {
+        if (branch.facts.owner !== undefined) return
+        branch.facts = { ...branch.facts, ...seen }
+        await this.attempt(branch)
     }
 
     /** A person stops waiting for a branch whose node does not answer; the order is carried out if it ever does. */
@@ -148,13 +168,14 @@ export class Resolver {
         const id = setId(key)
         const known = this.sets.get(id)
         if (known !== undefined) return known
-        const live: LiveSet = { key: { xid: key.xid, nonce: key.nonce }, branches: new Map(), complete: false }
+        const live: LiveSet = { key: { xid: key.xid, nonce: key.nonce }, branches: new Map(), complete: false, returned: false }
         this.sets.set(id, live)
         return live
     }
 
     private merge(live: LiveSet, set: DecidedSet, uriOf: (node: number) => string): Branch[] {
         const added: Branch[] = []
+        if (set.outcome !== null) live.returned = true
         for (const one of set.branches) {
             const known = live.branches.get(one.node)
             const gid = makeGid({ ...live.key, coordinator: this.parts.coordinator, node: one.node })
@@ -220,7 +241,7 @@ export class Resolver {
         set.complete = true
         const outcome = fates.some((fate) => fate === 'rolled back' || fate === 'forced rollback') ? 'mixed' : fates.includes('unknown') ? 'unknown' : 'committed'
         // A complete and committed set says it all in one row.
-        if (outcome !== 'committed' || fates.includes('forced commit')) this.tellFates(set)
+        if (outcome !== 'committed' || set.returned || fates.includes('forced commit')) this.tellFates(set)
         if (outcome !== 'committed') this.alarm(set, outcome)
         this.completes.push({ ...set.key, outcome, at: new Date().toISOString() })
         setImmediate(() => void this.writeBack())

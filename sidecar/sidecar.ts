@@ -191,6 +191,7 @@ export class Sidecar {
             const { snapshot, sets, requests } = await catalog.look(since)
             since = snapshot
             if (sets !== null) void acting.resolver.decide(sets, acting.nodes.uriOf).catch((error: unknown) => this.log.error('decide', { error: String(error) }))
+            acting.resolver.start()
             if (requests) void this.serveRequests(catalog, acting)
             return sets !== null
         }

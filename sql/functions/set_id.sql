@@ -1,6 +1,7 @@
+-- Volatile: it sees what an exec before it in the same SELECT has written.
 create or replace function pglobalxact.set_id()
 returns text
-language plpgsql stable security definer
+language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin

@@ -13,7 +13,7 @@ begin
         coordinator := part[2];
         number := part[5];
         part := part[3:4];
-    elsif cardinality(part) <> 2 then
+    elsif cardinality(part) is distinct from 2 then
         return;
     end if;
     if length(part[1]) not between 1 and 19 or translate(part[1], '0123456789', '') <> '' or left(part[1], 1) = '0'

@@ -1,6 +1,6 @@
 -- The schema, owned by role pglobalxact, and what that role needs of the server. Run by the installing role.
 create schema if not exists pglobalxact authorization pglobalxact;
-comment on schema pglobalxact is 'Distributed transactions for plain PostgreSQL. Start with: \df+ pglobalxact.*';
+comment on schema pglobalxact is 'Distributed transactions for plain PostgreSQL. Start with: \df pglobalxact.[a-z]*';
 revoke all on schema pglobalxact from public;
 grant usage on schema pglobalxact to pglobalxact_user, pglobalxact_monitor, pglobalxact_admin;
 

@@ -1,6 +1,6 @@
 /** The bank of the demo and the playground: a coordinator and two nodes, set up as README.md tells a DBA to. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { startCluster, type Cluster, type Login } from '../support/cluster';
 import { runCommand, startSidecar, type Sidecar } from '../support/process';
@@ -93,6 +93,13 @@ export class Bank {
   /** Waits until no set is on the books. */
   settled(): Promise<unknown> {
     return until('every set is over', async () => (await this.query(COORDINATOR, 'select from pglobalxact.sets()')).length === 0);
+  }
+
+  /** The state files' lines that name a set, as cat shows them. */
+  stateLines(): string[] {
+    return readdirSync(this.stateDir).filter((name) => /^state-\d+\.log$/.test(name))
+      .flatMap((name) => readFileSync(join(this.stateDir, name), 'utf8').split('\n'))
+      .filter((line) => /^\d+_/.test(line));
   }
 
   /** Gids of the branches that are prepared on a node. */

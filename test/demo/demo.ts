@@ -1,6 +1,7 @@
 /** `make demo`: a bank on three real servers, six accidents, and not a unit of money lost. */
 import { binaries } from '../support/binaries';
 import { destroyAllClusters } from '../support/cluster';
+import { until } from '../support/wait';
 import { removeWorkDir } from '../support/workdir';
 import { Bank, PLACES, TOTAL } from './bank';
 import { act, heading, print, say, Session } from './screen';
@@ -50,6 +51,7 @@ async function introduce(bank: Bank): Promise<void> {
 async function audit(bank: Bank, started: number): Promise<boolean> {
   heading('The books');
   await bank.settled();
+  await until('the state files are gone', () => bank.stateLines().length === 0);
   const balances = await Promise.all(PLACES.map((place) => bank.balance(place)));
   const prepared = await Promise.all([bank.prepared('london'), bank.prepared('tokyo')]);
   for (const [index, place] of PLACES.entries()) print(`  ${place.padEnd(7)} ${String(balances[index]).padStart(6)}`);
@@ -58,7 +60,7 @@ async function audit(bank: Bank, started: number): Promise<boolean> {
   print();
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const right = sum === TOTAL && prepared.flat().length === 0;
-  if (right) print(`Not a unit of money was lost, and no prepared transaction is left. ${seconds} s.`);
+  if (right) print(`Not a unit of money was lost; no prepared transaction and no line in the state files is left. ${seconds} s.`);
   else act(`WRONG: ${sum} instead of ${TOTAL}, prepared transactions left: ${prepared.flat().length}. ${seconds} s.`);
   return right;
 }

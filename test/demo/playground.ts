@@ -165,7 +165,7 @@ Open "make psql" and try:
   select * from pglobalxact.sets();
   commit;
   select * from pglobalxact.nodes();
-  \\df+ pglobalxact.*
+  \\df pglobalxact.[a-z]*
 
 Then break something ("kill -9" a pid from above), work on, and look at sets() again;
 "make up" starts what is dead. "make down" stops everything and removes it.

@@ -1,6 +1,4 @@
 /** The six things that happen to the bank. Each ends with every set over and the money where it belongs. */
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { until } from '../support/wait';
 import { NODES, type Bank, type Node } from './bank';
 import { act, quote, say, type Session } from './screen';
@@ -90,7 +88,7 @@ async function sidecarKilled({ bank, open }: Stage): Promise<void> {
   await doomed.waitForLog(/stopped at fault point/);
   act('kill -9: the sidecar is gone. Its state file, as cat shows it (long lines cut):');
   await doomed.kill();
-  quote(stateLines(bank).map((line) => (line.length > 100 ? `${line.slice(0, 100)}…` : line)));
+  quote(bank.stateLines().map((line) => (line.length > 100 ? `${line.slice(0, 100)}…` : line)));
   await until('the coordinator has noticed', async () => (await bank.query('zurich', "select from pglobalxact.status() where sidecar = 'not running'")).length > 0);
   await dba.type('select sidecar, note from pglobalxact.status();');
   await dba.type(`select * from pglobalxact.retry('${set}');`);
@@ -178,9 +176,3 @@ const allPrepared = (bank: Bank): Promise<unknown> =>
 
 const seen = (bank: Bank, condition: string): Promise<unknown> =>
   until(`sets() shows ${condition}`, async () => (await bank.query('zurich', `select from pglobalxact.sets() where ${condition}`)).length > 0);
-
-/** The state files' lines that name a set. */
-const stateLines = (bank: Bank): string[] =>
-  readdirSync(bank.stateDir).filter((name) => /^state-\d+\.log$/.test(name))
-    .flatMap((name) => readFileSync(join(bank.stateDir, name), 'utf8').split('\n'))
-    .filter((line) => /^\d+_/.test(line));

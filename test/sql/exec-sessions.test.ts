@@ -107,9 +107,9 @@ describe('a session with connections to nodes', () => {
       await refused(pay('b', 1, customer), { code: '42501', message: /permission denied for schema pglobalxact/ });
       await customer.query('begin');
       await customer.query('select deposit(10)');
-      // The sidecar looks at the node several times meanwhile, and must not take this set's remote work for abandoned.
-      const [look] = await world.sql<{ at: Date }>(`select checked_at as at from pglobalxact.node_status join pglobalxact.node on number = node where name = 'b'`);
-      await until('the sidecar has looked again', async () => (await world.admin(`select * from pglobalxact.recover()`)) && look);
+      // The sidecar looks at the node meanwhile, and must not take this set's remote work for abandoned. Two looks: the first
+      // may share one that had begun before.
+      for (let look = 0; look < 2; look++) await world.admin('select * from pglobalxact.recover()');
       expect(await world.sql('select role from pglobalxact.in_flight')).to.deep.equal([{ role: 'customer' }]);
       await customer.query('select deposit(1)');
       await customer.query('commit');
@@ -149,7 +149,6 @@ describe('a session with connections to nodes', () => {
       await app.query('begin');
       await pay('b', 100);
       await app.query('rollback');
-      await pay('b', 1);
       await app.query('begin');
       await pay('b', 100);
       await refused(pay('b', -9999), { code: '23514', message: /account_balance_check/ });
@@ -157,7 +156,7 @@ describe('a session with connections to nodes', () => {
       await pay('b', 1);
       await world.startSidecar();
       await world.settled();
-      expect(await world.balances()).to.deep.equal({ ...UNTOUCHED, b: 1002 });
+      expect(await world.balances()).to.deep.equal({ ...UNTOUCHED, b: 1001 });
     });
   });
 
