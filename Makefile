@@ -21,8 +21,11 @@ node_modules/.package-lock.json: package-lock.json package.json
 build: node_modules ## compile the sidecar into dist/
 	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
 
+# Some of them: make test TESTS=test/sql/exec.test.ts
+TESTS ?= 'test/{unit,sql,sidecar,crash}/**/*.test.ts'
+
 test: build ## run the tests on real servers that they start themselves
-	@$(NODE) node_modules/mocha/bin/mocha.js $(MOCHA_ARGS)
+	@$(NODE) node_modules/mocha/bin/mocha.js $(MOCHA_ARGS) $(TESTS)
 
 install-sql: build ## install or upgrade schema pglobalxact (PG* variables or DATABASE_URL)
 	@$(NODE) dist/main.js install

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync, readdirSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { Client } from 'pg'
 import { migrate } from 'postgres-migrations'
+import { applyCode, runFile } from './applycode'
 import type { Config } from './config'
 import { coordinatorConnection } from './connection'
 import { Refusal } from './refusal'
@@ -12,10 +13,9 @@ import { messageOf, property } from './sqlstate'
 type Say = (line: string) => void
 
 const MIGRATIONS = join(SQL_DIRECTORY, 'migrations')
-/** Applied in this order; within a directory a file that needs a later one is tried again after it. */
-const CODE = ['internal', 'views', 'sidecar', 'functions'] as const
 const INSTALL_LOCK = 0x70677836 // as in sql/internal/_lock_key.sql
 const OLDEST_SERVER = 140000
+const SAME_ROW = ['23505', '42710', 'XX000'] // unique_violation, duplicate_object, "tuple concurrently updated"
 
 /** What the schema must be at for this code. */
 export const NEWEST_MIGRATION = Math.max(...readdirSync(MIGRATIONS).map((name) => Number.parseInt(name, 10)))
@@ -23,12 +23,14 @@ export const NEWEST_MIGRATION = Math.max(...readdirSync(MIGRATIONS).map((name) =
 /** Installs or upgrades schema pglobalxact. Idempotent; two at once take turns. Changes nothing when something is missing. */
 export async function install(config: Config, say: Say): Promise<void> {
     await withDatabase(config, async (client) => {
+        // Our own warnings only: PostgreSQL's about grants that PUBLIC has anyway would be noise.
+        client.on('notice', ({ code, message, hint }) => code === '01000' && say(`warning: ${message ?? ''}. ${hint ?? ''}`))
         await preflight(client)
         await silence(client)
-        await runFile(client, 'setup/roles.sql')
+        await again(() => runFile(client, 'setup/roles.sql'))
         await client.query('create extension if not exists dblink')
         const dblink = await dblinkSchema(client)
-        await runFile(client, 'setup/schema.sql', { 'extschema:dblink': dblink })
+        await again(() => runFile(client, 'setup/schema.sql', { 'extschema:dblink': dblink }))
         await client.query("select set_config('role', 'pglobalxact', false), set_config('search_path', 'pglobalxact', false)")
         await checkVersion(client)
         await migrate({ client }, MIGRATIONS)
@@ -55,11 +57,13 @@ export async function uninstall(config: Config, say: Say): Promise<void> {
         }
         const sidecar = await client.query<{ running: boolean }>('select exists (select from pglobalxact._sidecar_pid()) as running')
         if (sidecar.rows[0]!.running) throw new Refusal('the sidecar of this database is still running', 'Stop it first.')
-        const role = await client.query<{ drop: string }>("select format('drop role if exists %I', 'pglobalxact_loopback_' || id) as drop from pglobalxact.coordinator")
+        const role = await client.query<{ revoke: string; drop: string }>("select format('revoke all on database %I from %I', current_database(), r.rolname) as revoke, format('drop role %I', r.rolname) as drop from pglobalxact.coordinator c join pg_roles r on r.rolname = 'pglobalxact_loopback_' || c.id")
+        const dblink = await dblinkSchema(client)
         await client.query('begin')
         await client.query('drop schema pglobalxact cascade')
         await client.query('drop server if exists pglobalxact_loopback cascade')
-        await client.query(role.rows[0]!.drop)
+        for (const { revoke, drop } of role.rows) await client.query(`${revoke}; ${drop}`)
+        await client.query(`revoke usage on schema ${dblink} from pglobalxact, pglobalxact_user; revoke execute on function ${dblink}.dblink_connect_u(text, text) from pglobalxact`)
         await client.query('commit')
         say('pglobalxact is removed. Its four roles are left, as other databases of this cluster may use them; so are dblink and the foreign servers.')
     })
@@ -90,10 +94,14 @@ async function preflight(client: Client): Promise<void> {
     if (facts.standby) throw new Refusal('this server is a standby', 'Install on the primary.')
     const missing = [
         ...(facts.dblink_available ? [] : ['the contrib extension dblink is not installed on this server: install its package (postgresql-contrib)']),
-        ...(facts.dblink_installed || facts.superuser ? [] : [`as superuser, in this database: CREATE EXTENSION dblink; GRANT EXECUTE ON FUNCTION dblink_connect_u(text, text) TO "${facts.role}" WITH GRANT OPTION;`]),
+        ...(facts.dblink_installed || facts.superuser ? [] : [`as superuser, in this database: CREATE EXTENSION dblink; GRANT EXECUTE ON FUNCTION dblink_connect_u(text, text) TO "${facts.role}" WITH GRANT OPTION; GRANT USAGE ON FOREIGN DATA WRAPPER dblink_fdw TO "${facts.role}" WITH GRANT OPTION;`]),
         ...(!facts.dblink_installed || facts.connect_u ? [] : [`as superuser, in this database: GRANT EXECUTE ON FUNCTION ${facts.dblink_schema}.dblink_connect_u(text, text) TO "${facts.role}" WITH GRANT OPTION;`]),
         ...(facts.foreign_data_wrapper || !facts.dblink_installed ? [] : [`as superuser, in this database: GRANT USAGE ON FOREIGN DATA WRAPPER dblink_fdw TO "${facts.role}" WITH GRANT OPTION;`]),
-        ...(facts.roles_missing === null || facts.create_role ? [] : [`as a role with CREATEROLE: ALTER ROLE "${facts.role}" CREATEROLE; (missing roles: ${facts.roles_missing})`]),
+        // Even where the four roles exist: each database has a login of its own for the loopback.
+        ...(facts.create_role ? [] : [`as superuser: ALTER ROLE "${facts.role}" CREATEROLE;${facts.roles_missing === null ? '' : ` (missing roles: ${facts.roles_missing})`}`]),
+        ...(facts.becomes_owner ? [] : [`as superuser: GRANT pglobalxact TO "${facts.role}" WITH ADMIN OPTION;`]),
+        ...(facts.loopback_role === null ? [] : [`as superuser: GRANT "${facts.loopback_role}" TO "${facts.role}" WITH ADMIN OPTION;`]),
+        ...(facts.loopback_owner === null ? [] : [`as superuser, in this database: ALTER SERVER pglobalxact_loopback OWNER TO "${facts.role}"; (or install as role "${facts.loopback_owner}")`]),
         ...(facts.create_schema ? [] : [`as the database's owner: GRANT CREATE ON DATABASE "${facts.database}" TO "${facts.role}";`])
     ]
     if (missing.length > 0) {
@@ -115,13 +123,29 @@ interface Facts {
     readonly foreign_data_wrapper: boolean
     readonly roles_missing: string | null
     readonly create_role: boolean
+    readonly becomes_owner: boolean
+    readonly loopback_owner: string | null
+    readonly loopback_role: string | null
     readonly create_schema: boolean
 }
 
 /** Statements that carry the loopback's password must not reach the server's log. A role that may not say so goes on. */
 async function silence(client: Client): Promise<void> {
-    for (const [setting, value] of [['log_statement', 'none'], ['log_min_duration_statement', '-1'], ['log_min_error_statement', 'panic']]) {
+    for (const [setting, value] of [['log_statement', 'none'], ['log_min_duration_statement', '-1'], ['log_min_duration_sample', '-1'],
+        ['log_transaction_sample_rate', '0'], ['log_min_error_statement', 'panic']]) {
         await client.query('select set_config($1, $2, false)', [setting, value]).catch(() => undefined)
+    }
+}
+
+/** Roles and grants of roles are the cluster's: an install into another database may be writing the same ones. */
+async function again(work: () => Promise<void>): Promise<void> {
+    for (let tries = 1; ; tries++) {
+        try {
+            return await work()
+        } catch (error) {
+            if (tries === 5 || !SAME_ROW.includes(property(error, 'code') ?? '')) throw error
+            await new Promise((done) => setTimeout(done, 100))
+        }
     }
 }
 
@@ -155,58 +179,4 @@ async function createLoopback(client: Client): Promise<string> {
     }
     await client.query('commit')
     return role
-}
-
-/** Functions and views, all in one transaction: nobody ever sees half of them. */
-async function applyCode(client: Client, words: Readonly<Record<string, string>>): Promise<void> {
-    await client.query("begin; set local check_function_bodies = off; set local client_min_messages = warning")
-    await dropRetired(client)
-    let pending = CODE.flatMap((directory) => readdirSync(join(SQL_DIRECTORY, directory)).sort().map((name) => `${directory}/${name}`))
-    while (pending.length > 0) {
-        const failed: { readonly path: string; readonly error: unknown }[] = []
-        for (const path of pending) {
-            await client.query('savepoint file')
-            try {
-                await applyFile(client, path, words)
-            } catch (error) {
-                await client.query('rollback to file')
-                failed.push({ path, error })
-            }
-        }
-        if (failed.length === pending.length) {
-            throw Object.assign(new Error(`${failed[0]!.path}: ${messageOf(failed[0]!.error)}`), { hint: property(failed[0]!.error, 'hint') })
-        }
-        pending = failed.map(({ path }) => path)
-    }
-    await client.query('commit')
-}
-
-/** A function whose result or parameters changed cannot be replaced: it is dropped first (refused if a user's object depends on it). */
-async function applyFile(client: Client, path: string, words: Readonly<Record<string, string>>): Promise<void> {
-    await client.query('savepoint replace')
-    try {
-        await runFile(client, path, words)
-    } catch (error) {
-        if (property(error, 'code') !== '42P13' && property(error, 'code') !== '42P16') throw error
-        await client.query('rollback to replace')
-        await dropNamed(client, basename(path, '.sql'))
-        await runFile(client, path, words)
-    }
-}
-
-async function dropNamed(client: Client, name: string): Promise<void> {
-    const { rows } = await client.query<{ statement: string }>("select format('drop %s %s', case p.prokind when 'p' then 'procedure' else 'function' end, p.oid::regprocedure) as statement from pg_proc p where p.pronamespace = 'pglobalxact'::regnamespace and p.proname = $1 union all select format('drop view %s', c.oid::regclass) from pg_class c where c.relnamespace = 'pglobalxact'::regnamespace and c.relname = $1 and c.relkind = 'v'", [name])
-    for (const { statement } of rows) await client.query(statement)
-}
-
-/** Functions that this version has no file for are an earlier version's. */
-async function dropRetired(client: Client): Promise<void> {
-    const known = CODE.flatMap((directory) => readdirSync(join(SQL_DIRECTORY, directory)).map((name) => basename(name, '.sql')))
-    const { rows } = await client.query<{ name: string }>("select distinct p.proname as name from pg_proc p where p.pronamespace = 'pglobalxact'::regnamespace and p.proname <> all ($1)", [known])
-    for (const { name } of rows) await dropNamed(client, name)
-}
-
-async function runFile(client: Client, path: string, words: Readonly<Record<string, string>> = {}): Promise<void> {
-    const text = readFileSync(join(SQL_DIRECTORY, path), 'utf8')
-    await client.query(text.replace(/@([a-z_:]+)@/g, (whole, word: string) => words[word] ?? whole))
 }

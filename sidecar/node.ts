@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
 import { Finisher, type Answer } from './finisher'
 import type { Log } from './log'
@@ -48,6 +49,8 @@ interface Holder {
     readonly name: string
     readonly own: boolean
 }
+
+const PROCESS = randomBytes(4).toString('hex')
 
 const SCAN = nodeSql('scan')
 const FENCE_HOLDERS = nodeSql('fence_holders')
@@ -186,24 +189,27 @@ export class Node {
         return `pgx_${this.settings.coordinator}_sidecar_${this.settings.home}_`
     }
 
+    /** Unlike its home, a process cannot be copied: a session of this name is this process's own. */
     private get sessionName(): string {
-        return `${this.homeName}${this.address.number}`
+        return `${this.homeName}${this.address.number}_${PROCESS}`
+    }
+
+    private describeRival({ pid, name }: Holder): string {
+        const [, number, process] = /^(\d+)_([0-9a-f]{8})$/.exec(name.startsWith(this.homeName) ? name.slice(this.homeName.length) : '') ?? []
+        if (process === PROCESS) return `this database is a node already, under another foreign server: number ${number}`
+        if (process !== undefined) return `held by an earlier session of this sidecar, or by a copy of its host: pid ${pid}, ${name}`
+        return `held by another sidecar of this coordinator or of a copy of it: pid ${pid}, ${name}`
     }
 
     private async takeFence(client: Client): Promise<string> {
         const key = Number.parseInt(this.settings.coordinator, 16) | 0
         const holders = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, key])).rows
-        const rival = holders.find((holder) => holder.own)
-        if (rival !== undefined && rival.name !== this.sessionName && rival.name.startsWith(this.homeName)) {
-            return `this database is a node already, under another foreign server: number ${rival.name.slice(this.homeName.length)}`
-        }
-        if (rival !== undefined && rival.name !== this.sessionName) {
-            return `held by another sidecar of this coordinator or of a copy of it: pid ${rival.pid}, ${rival.name}`
-        }
-        if (rival !== undefined) {
-            // This home's own earlier session: its process is gone (the state directory has one holder), its TCP connection is not yet.
-            await client.query('select pg_terminate_backend($1, $2)', [rival.pid, Math.min(2000, Math.ceil(this.settings.timeout / 2))])
-            this.log.info('ended own stale session', { node: this.address.name, pid: rival.pid })
+        const rival = holders.find((holder) => holder.own && holder.name !== this.sessionName)
+        if (rival !== undefined) return this.describeRival(rival)
+        for (const { pid } of holders.filter((holder) => holder.own)) {
+            // A session that this very process has lost, and the server not yet noticed so.
+            await client.query('select pg_terminate_backend($1, $2)', [pid, Math.min(2000, Math.ceil(this.settings.timeout / 2))])
+            this.log.info('ended own stale session', { node: this.address.name, pid })
         }
         const squatter = holders.find((holder) => !holder.own)
         if (squatter !== undefined) {

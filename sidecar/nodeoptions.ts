@@ -9,14 +9,16 @@ export interface NodeAddress {
     readonly name: string
     /** False for a node that was removed, or whose server was dropped, while branches there are unfinished. */
     readonly active: boolean
-    /** Tried in order: libpq's comma-separated hosts, and with sslmode=prefer each with and without TLS. */
-    readonly targets: readonly ClientConfig[]
+    /**
+     * Tried in order: libpq's comma-separated hosts, and with sslmode=prefer each with and without TLS. Certificate files
+     * are read at each call. Throws with the reason when the node cannot be reached at all as it is set up.
+     */
+    targets(): readonly ClientConfig[]
+    readonly user: string | undefined
     /** For logs and state files: never a password. */
     readonly uri: string
     /** Whether connect_timeout is set: before PostgreSQL 16, dblink cannot be interrupted while it connects. */
     readonly connectTimeout: boolean
-    /** Why the node cannot be reached at all as it is set up. */
-    readonly fault: string | undefined
 }
 
 export interface NodeRow {
@@ -34,11 +36,12 @@ export function readAddress(row: NodeRow): NodeAddress {
         : row.mapping_options === null ? `role pglobalxact has no user mapping for server "${row.name}", or no USAGE on it`
         : !options.get('user') ? `the user mapping of role pglobalxact for server "${row.name}" names no user`
         : undefined
-    const base = { number: row.number, name: row.name, active: row.active, uri: uriOf(options), connectTimeout: options.has('connect_timeout') }
-    try {
-        return { ...base, targets: fault === undefined ? targetsOf(options) : [], fault }
-    } catch (error) {
-        return { ...base, targets: [], fault: error instanceof Error ? error.message : String(error) }
+    return {
+        number: row.number, name: row.name, active: row.active, uri: uriOf(options), user: options.get('user'), connectTimeout: options.has('connect_timeout'),
+        targets: () => {
+            if (fault !== undefined) throw new Error(fault)
+            return targetsOf(options)
+        }
     }
 }
 

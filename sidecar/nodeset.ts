@@ -6,6 +6,8 @@ import { readAddress } from './nodeoptions'
 import { Keeper } from './recovery'
 import type { Resolver } from './resolver'
 
+const SOONEST_RETURN = 1000 // ms between looks whether a node is due to be tried again, or its fence free
+
 interface Parts {
     readonly coordinator: string
     readonly home: string
@@ -81,7 +83,8 @@ export class NodeSet {
         if (keeper === undefined) return
         await keeper.look()
         // A little jitter keeps many nodes from being looked at all at once.
-        if (this.keepers.get(number) === keeper) this.schedule(number, this.parts.config.scanInterval * (0.95 + Math.random() / 10))
+        const interval = keeper.node.up ? this.parts.config.scanInterval : Math.min(this.parts.config.scanInterval, SOONEST_RETURN)
+        if (this.keepers.get(number) === keeper) this.schedule(number, interval * (0.95 + Math.random() / 10))
     }
 
     private hurry(number: number): void {

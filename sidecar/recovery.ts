@@ -135,13 +135,13 @@ export class Keeper {
     /** P is in hand: ask for R and F, then act. */
     private async settle(scan: Scan, pass: Pass): Promise<void> {
         pass.prepared = scan.prepared.length
+        this.seen = new Map(scan.prepared.map((branch) => [branch.gid, branch]))
         const catalog = this.parts.catalog()
         if (scan.prepared.length === 0 || catalog === undefined) {
             this.verdicts.clear()
             return
         }
-        const verdicts = await catalog.decide(this.node.address.number, scan.prepared.map((p) => p.gid), scan.prepared.map((p) => p.xid))
-        this.verdicts = new Map(verdicts.map((verdict) => [verdict.gid, verdict]))
+        await this.judge(catalog, scan.prepared)
         const late: Prepared[] = []
         const actions: Promise<void>[] = []
         for (const branch of scan.prepared) {
@@ -162,6 +162,11 @@ export class Keeper {
         }
         await Promise.all([...actions, this.commitLate(catalog, late, scan, pass)])
         this.forget(scan)
+    }
+
+    private async judge(catalog: Catalog, prepared: readonly Prepared[]): Promise<void> {
+        const verdicts = await catalog.decide(this.node.address.number, prepared.map((branch) => branch.gid), prepared.map((branch) => branch.xid))
+        this.verdicts = new Map(verdicts.map((verdict) => [verdict.gid, verdict]))
     }
 
     /**
@@ -192,9 +197,13 @@ export class Keeper {
         const answer = await this.node.finish(action, branch.gid, branch.owner)
         if (answer.ok) {
             this.refusals.delete(branch.gid)
+            this.seen.delete(branch.gid)
             pass[action === 'commit' ? 'committed' : 'rolled_back'] += 1
             this.parts.log.info(`branch ${fateOf(action)}`, { node: this.node.address.name, gid: branch.gid, because: this.verdicts.get(branch.gid)?.reason })
+            // Only of a committed set, forced the other way while its node was away, is there a record to keep.
+            await this.parts.catalog()?.finish([{ ...parseGid(branch.gid)!, fate: fateOf(action), at: new Date().toISOString() }], [])
         } else if (answer.problem.trouble === 'absent') {
+            this.seen.delete(branch.gid)
             await this.checkGone(action, branch, scan)
         } else {
             const attempts = (known?.attempts ?? 0) + 1
@@ -226,6 +235,8 @@ export class Keeper {
         this.parts.catalog()?.noteEvent('contradiction', undefined, this.node.address.number, detail).catch(() => undefined)
     }
 
+    /** What the node last showed as prepared: it still is, as far as anyone can tell, while the node does not answer. */
+    private seen = new Map<string, Prepared>()
     private readonly reported = new Set<string>()
     private seenLate = new Set<string>()
     private verdicts = new Map<string, Verdict>()
@@ -266,6 +277,7 @@ export class Keeper {
     private async show(scan: Scan | undefined, latency: number | undefined, failure: { sqlstate: string | undefined; message: string } | undefined): Promise<void> {
         const catalog = this.parts.catalog()
         if (catalog === undefined) return
+        if (scan === undefined && this.seen.size > 0) await this.judge(catalog, [...this.seen.values()])
         const rows = scan === undefined ? this.waitingRows(failure) : this.scannedRows(scan)
         const next = new Map(rows.map((row) => [row.gid, JSON.stringify(row)]))
         const told = this.shown?.to === catalog ? this.shown.rows : undefined
@@ -273,7 +285,7 @@ export class Keeper {
         const gone = told && [...told.keys()].filter((gid) => !next.has(gid))
         const status: NodeStatusRow = {
             node: this.node.address.number, reachable: this.reachable === true, since: this.since.toISOString(), checked_at: new Date().toISOString(),
-            ...(latency === undefined ? {} : { latency_ms: latency }), fence: this.node.fenceState, finishing_as: this.node.address.targets[0]?.user,
+            ...(latency === undefined ? {} : { latency_ms: latency }), fence: this.node.fenceState, finishing_as: this.node.address.user,
             ...(scan === undefined ? {} : { version: scan.version, prepared_max: scan.slots, prepared_used: scan.slots_used }),
             ...(failure === undefined ? {} : { ...(failure.sqlstate === undefined ? {} : { sqlstate: failure.sqlstate }), message: failure.message })
         }
@@ -309,7 +321,19 @@ export class Keeper {
     }
 
     private waitingRows(failure: { sqlstate: string | undefined; message: string } | undefined): BranchStatusRow[] {
-        return this.pendingRows(failure ?? { sqlstate: undefined, message: this.node.fenceState })
+        const reason = failure ?? { sqlstate: undefined, message: this.node.fenceState }
+        const pending = this.pendingRows(reason)
+        const known = new Set(pending.map((row) => row.gid))
+        const others = [...this.seen.values()].flatMap((branch): BranchStatusRow[] => {
+            const verdict = this.verdicts.get(branch.gid)?.verdict
+            // A decided branch that is not pending was committed since it was seen.
+            if (known.has(branch.gid) || verdict === 'commit') return []
+            return [{
+                gid: branch.gid, node: this.node.address.number, state: 'waiting', prepared_at: branch.prepared_at, owner: branch.owner, attempts: this.failures,
+                decision: verdict === 'rollback' ? verdict : verdict === 'running' ? 'undecided' : 'unknown', ...problemFields(reason)
+            }]
+        })
+        return [...pending, ...others]
     }
 
     private pendingRows(down: { sqlstate: string | undefined; message: string } | undefined): BranchStatusRow[] {

@@ -155,7 +155,9 @@ export class Requests {
             throw new RequestError(WRONG_STATE, `the local transaction of set "${order.set}" is still running: it cannot be forced to commit`,
                 'COMMIT in its own session; or force_rollback, which ends that session first.')
         }
-        await this.parts.catalog.endLocalSession(order.set)
+        await this.parts.catalog.endLocalSession(order.set).catch((error: unknown) => {
+            throw property(error, 'code') === '42501' ? cannotEnd(order.set) : error
+        })
     }
 
     private async waitUntilFinished(id: string): Promise<string | undefined> {
@@ -163,10 +165,7 @@ export class Requests {
         for (;;) {
             const now = (await this.parts.catalog.standing(id))?.standing
             if (now !== 'running') return now ?? undefined
-            if (Date.now() > deadline) {
-                throw new RequestError(WRONG_STATE, `the session of set "${id}" could not be ended`,
-                    'Role pglobalxact needs membership in pg_signal_backend (and cannot end a superuser\'s session): end it by hand with pg_terminate_backend, then ask again.')
-            }
+            if (Date.now() > deadline) throw cannotEnd(id)
             await new Promise((done) => setTimeout(done, 20))
         }
     }
@@ -240,6 +239,10 @@ interface Order {
     readonly by: string
     readonly acceptMixed: boolean
 }
+
+const cannotEnd = (id: string): RequestError =>
+    new RequestError(WRONG_STATE, `the session of set "${id}" could not be ended`,
+        'Role pglobalxact needs membership in pg_signal_backend (and cannot end a superuser\'s session): end it by hand with pg_terminate_backend, then ask again.')
 
 const unknownSet = (id: string): RequestError =>
     new RequestError(UNKNOWN_SET, `set "${id}" is not known: no commit record, no session, and no branch on any node that answers`, 'See: select * from pglobalxact.sets();')

@@ -23,9 +23,8 @@ export interface SessionSettings {
 }
 
 export async function connectToNode(address: NodeAddress, settings: SessionSettings): Promise<Client> {
-    if (address.fault !== undefined) throw new Error(address.fault)
-    let failure: unknown = new Error('no address')
-    for (const target of address.targets) {
+    let failure: unknown
+    for (const target of address.targets()) {
         const attempt = await connect({ ...target, ...common(settings) }).catch((error: unknown) => {
             failure = error
             return undefined

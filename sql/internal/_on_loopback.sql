@@ -12,15 +12,17 @@ declare
     answer text;
 begin
     begin
-        perform @extschema:dblink@.dblink_connect_u(connection, 'pglobalxact_loopback');
-    exception
-        when sqlclient_unable_to_establish_sqlconnection or undefined_object or invalid_password then
-            raise exception 'this database cannot connect to itself: %', sqlerrm
-                using errcode = sqlstate,
-                      hint = 'Check the options of foreign server pglobalxact_loopback (host, port, dbname) and pg_hba.conf, '
-                             'then run "make install-sql" again.';
-    end;
-    begin
+        begin
+            perform @extschema:dblink@.dblink_connect_u(connection, 'pglobalxact_loopback');
+        exception
+            when sqlclient_unable_to_establish_sqlconnection or undefined_object or invalid_password then
+                raise exception 'this database cannot connect to itself: %', sqlerrm
+                    using errcode = sqlstate,
+                          hint = 'Check the options of foreign server pglobalxact_loopback (host, port, dbname) and pg_hba.conf, '
+                                 'then run "make install-sql" again.';
+        end;
+        -- What a caller no longer waits for ends soon after.
+        perform @extschema:dblink@.dblink_exec(connection, 'set client_connection_check_interval = 1000', false);
         foreach statement in array statements loop
             answer := pglobalxact._fetch_text(connection, statement);
         end loop;

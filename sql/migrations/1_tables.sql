@@ -3,7 +3,7 @@
 -- Copies the sidecar keeps for people to read: sidecar, node_status, branch_status.
 
 create table coordinator (
-    only_row     boolean     not null default true constraint coordinator_one_row primary key check (only_row),
+    only_row     boolean     not null default true constraint coordinator_one_row primary key constraint coordinator_only_row check (only_row),
     id           text        not null constraint coordinator_id_form check (id ~ '^[0-9a-f]{8}$'),
     installed_at timestamptz not null default now(),
     retention    interval    not null default '7 days'
@@ -126,7 +126,7 @@ comment on table event is 'Things worth remembering after a set is gone: forced,
 create index event_set on event (set_id);
 
 create table sidecar (
-    only_row   boolean     not null default true constraint sidecar_one_row primary key check (only_row),
+    only_row   boolean     not null default true constraint sidecar_one_row primary key constraint sidecar_only_row check (only_row),
     home       text        not null,
     host       text        not null,
     pid        integer     not null,
@@ -142,7 +142,7 @@ create table sidecar (
 comment on table sidecar is 'What the sidecar last said of itself. Whether it lives is told by its advisory lock, not by this row.';
 
 create table node_status (
-    node          integer     not null constraint node_status_pk primary key references node,
+    node          integer     not null constraint node_status_pk primary key constraint node_status_node references node,
     reachable     boolean     not null,
     since         timestamptz not null,
     checked_at    timestamptz not null,
@@ -159,7 +159,7 @@ comment on table node_status is 'What the sidecar last saw of each node; since s
 
 create table branch_status (
     gid           text        not null constraint branch_status_pk primary key,
-    node          integer     not null references node,
+    node          integer     not null constraint branch_status_node references node,
     state         text        not null,
     decision      text        not null,
     prepared_at   timestamptz,

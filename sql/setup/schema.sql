@@ -6,7 +6,8 @@ grant usage on schema pglobalxact to pglobalxact_user, pglobalxact_monitor, pglo
 
 -- The loopback (requests of a DBA, committed at once) connects with dblink_connect_u, which needs no password rule.
 grant execute on function @extschema:dblink@.dblink_connect_u(text, text) to pglobalxact;
-grant usage on schema @extschema:dblink@ to pglobalxact;
+-- Programs call dblink as themselves: their own user mappings count.
+grant usage on schema @extschema:dblink@ to pglobalxact, pglobalxact_user;
 
 -- Seeing who holds a lock, and ending a session whose set is forced to roll back, are helpful but not essential.
 do $grants$

@@ -20,7 +20,7 @@ const LOG = join(DIRECTORY, 'serve.log');
 /** Relative to DIRECTORY, which every command makes its working directory: the path of a socket must be short. */
 const SOCKET = 'control.sock';
 
-type Order = 'up' | 'down';
+type Order = 'up' | 'down' | 'ping';
 
 /** What connection.json holds. */
 interface Connection {
@@ -50,7 +50,7 @@ async function up(): Promise<number> {
 }
 
 async function psql(): Promise<number> {
-  if ((await find()) === undefined) {
+  if (!enter() || (await ask('ping')) === undefined) {
     console.error('The playground is not running. Start it: make up');
     return 1;
   }
@@ -68,16 +68,16 @@ async function psql(): Promise<number> {
 }
 
 async function down(): Promise<number> {
-  const answer = (await find()) === undefined ? undefined : await ask('down');
+  const answer = enter() ? await ask('down') : undefined;
   rmSync(DIRECTORY, { recursive: true, force: true });
   return print(answer ?? 'The playground is not running.\n');
 }
 
-/** Another user's playground is not ours to touch, and its socket refuses us: that is an error, not "not running". */
-async function find(): Promise<string | undefined> {
-  if (!existsSync(DIRECTORY)) return undefined;
+/** False when there is no playground. Another user's is not ours to touch: it lets us in no further, which is an error. */
+function enter(): boolean {
+  if (!existsSync(DIRECTORY)) return false;
   process.chdir(DIRECTORY);
-  return existsSync(CONNECTION) ? SOCKET : undefined;
+  return true;
 }
 
 /** Gives an order to the running playground; undefined when none runs. */
@@ -118,6 +118,8 @@ async function serve(): Promise<number> {
     const order = await read(socket);
     if (order === 'up') {
       socket.end(`${await revive(await opening)}\n${greeting(await opening)}`);
+    } else if (order === 'ping') {
+      socket.end('here');
     } else if (order === 'down') {
       await end();
       socket.end('The playground is stopped and removed.\n', () => process.exit(0));

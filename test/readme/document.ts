@@ -81,7 +81,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
   [/\b[0-9a-f]{8}\b/g, '<hex>'],
   [/\bpid \d+/g, '<pid>'],
   [/\bxid=\d+/g, '<xid>'],
-  [/\b\d+\.\d+\b(?!\.)/g, '<number>'],
+  [/(?<![\d.])\d+\.\d+(?![\d.])/g, '<number>'],
 ];
 
 /** Columns of no interest to a comparison, wherever they appear. */

@@ -3,7 +3,7 @@ import { expect } from 'chai'
 import { startProxy, type Proxy } from '../support/proxy'
 import { freePort } from '../support/ports'
 import { until } from '../support/wait'
-import { World } from '../support/world'
+import { PASSWORDS, World } from '../support/world'
 import { addRow } from './common'
 
 describe('the address of a node changes, goes away or answers nobody', () => {
@@ -76,6 +76,37 @@ describe('the address of a node changes, goes away or answers nobody', () => {
         }
         await client.end()
         await b.restore()
+    })
+
+    it('an undecided branch on a node that goes away stays on the books, its decision told as soon as there is one', async () => {
+        const client = await world.coordinator.connect(world.login('app'))
+        await client.query('begin')
+        const { rows } = await client.query<{ gid: string }>("select pglobalxact.enlist('b') as gid")
+        const gid = rows[0]!.gid
+        const program = await world.nodes.get('b')!.connect({ database: world.database, user: 'node_app', password: PASSWORDS.node_app })
+        await program.query(`begin; insert into account values (88, 88); prepare transaction '${gid}'`)
+        await program.end()
+        await until('the sidecar has seen it', async () => (await branch())?.['state'] === 'running')
+        await b.cut()
+        await until('it is known to wait', async () => (await branch())?.['state'] === 'waiting')
+        expect(await world.sql('select decision, gid from pglobalxact.branches()')).to.deep.equal([{ decision: 'undecided', gid }])
+        await client.query('rollback')
+        await client.end()
+        await until('it is known what will become of it', async () => (await world.sql('select decision from pglobalxact.branches()'))[0]?.['decision'] === 'rollback')
+        expect((await world.sql('select phase, outcome from pglobalxact.sets()'))[0]).to.deep.equal({ phase: 'incomplete', outcome: 'rolled back' })
+        await b.restore()
+        await until('it is off the books', async () => (await world.sql('select from pglobalxact.sets()')).length === 0)
+        expect(await world.prepared()).to.deep.equal([])
+    })
+
+    it('a branch that is committed just before its node goes away is not on the books', async () => {
+        const client = await world.coordinator.connect(world.login('app'))
+        for (let turn = 0; turn < 20; turn++) await addRow(world, client, ['b'])
+        await client.query('select pglobalxact.await()')
+        await client.end()
+        await b.cut()
+        await until('it is known to be away', async () => (await node('b'))['reachable'] === false)
+        expect(await world.sql('select from pglobalxact.sets()')).to.deep.equal([])
     })
 
     it('tries are spaced wider and wider while the node is away, and begin anew when it has been back', async () => {

@@ -4,6 +4,7 @@ import { expect } from 'chai'
 import { segmentName } from '../../sidecar/replay'
 import { formatLine } from '../../sidecar/statelines'
 import { runCommand } from '../support/process'
+import { mountTmpfs, unmount } from '../support/tmpfs'
 import { PASSWORDS, World } from '../support/world'
 import { newStateDir, refused } from './common'
 
@@ -57,6 +58,19 @@ describe('the sidecar refuses to run, exits with 2 and says what to do', () => {
         const directory = newStateDir()
         chownSync(directory, 4711, 4711)
         expect((await refused(options(directory))).message).to.match(/belongs to uid 4711, not to this process \(uid 0\)$/)
+    })
+
+    it('with a state directory that cannot be written', async function () {
+        const directory = newStateDir()
+        if (process.getuid?.() !== 0) chmodSync(directory, 0o500)
+        else if (!mountTmpfs(directory, 'ro,mode=0700')) return this.skip()
+        try {
+            const { message, hint } = await refused(options(directory))
+            expect(message).to.match(/ cannot be written: (EROFS|EACCES)$/)
+            expect(hint).to.match(/^Check its permissions, whether its file system is mounted read-only, and the space left on it\.$/)
+        } finally {
+            if (process.getuid?.() === 0) unmount(directory)
+        }
     })
 
     it('with a damaged line in its state files, naming file and line', async () => {

@@ -201,12 +201,16 @@ describe('exec, when local and remote work come apart', () => {
       expect(await world.balances()).to.deep.equal(UNTOUCHED);
     });
 
+    const gidOnB = async (session: Client) => {
+      const [row] = await world.sql<{ start: string; number: number }>(
+        `select 'pgx_' || c.id as start, n.number from pglobalxact.coordinator c, pglobalxact.node n where n.name = 'b'`);
+      return `${row!.start}_${String(await value(session, 'select pglobalxact.set_id()'))}_${row!.number}`;
+    };
+
     it('is noticed even if it prepares the branch under its own gid, which is then rolled back', async () => {
-      const [{ coordinator, number }] = await world.sql<{ coordinator: string; number: number }>(
-        `select c.id as coordinator, n.number from pglobalxact.coordinator c, pglobalxact.node n where n.name = 'b'`) as [{ coordinator: string; number: number }];
       await app.query('begin');
       await pay('b');
-      const gid = `pgx_${coordinator}_${String(await value(app, 'select pglobalxact.set_id()'))}_${number}`;
+      const gid = await gidOnB(app);
       await exec('b', hidden(`prepare transaction '${gid}'`));
       expect(await world.prepared()).to.deep.equal([gid]);
       await mismatchAtCommit();

@@ -152,6 +152,24 @@ describe('exec', () => {
     });
   }
 
+  it('reads what PREPARE TRANSACTION answered: in an aborted transaction that is ROLLBACK, and no error', async () => {
+    // Where a set prepares, the check before it in the same round trip fails first; so the reading is tried by itself.
+    const superuser = await world.coordinator.connect({ database: world.database });
+    const { host, port, password } = world.nodes.get('b')!;
+    const read = `select pglobalxact._read_tag('t', 'PREPARE TRANSACTION')`;
+    try {
+      await superuser.query(`select dblink_connect('t', 'host=${host} port=${port} user=postgres password=${password} dbname=${world.database}')`);
+      await superuser.query(`select dblink_exec('t', 'begin'), dblink_exec('t', 'bogus', false), dblink_send_query('t', 'prepare transaction ''x''')`);
+      await refused(superuser.query(read), { code: '25P02', message: /^the remote transaction had failed: PREPARE TRANSACTION answered ROLLBACK$/ });
+      await superuser.query(`select * from dblink_get_result('t', false) as t (tag text)`);
+      await superuser.query(`select dblink_exec('t', 'begin'), dblink_send_query('t', 'prepare transaction ''x''')`);
+      await superuser.query(read);
+      await superuser.query(`select dblink_exec('t', 'rollback prepared ''x''')`);
+    } finally {
+      await superuser.end();
+    }
+  });
+
   it('raises synchronous_commit from off to on for a transaction with a set, and for no other', async () => {
     // A deferred trigger of the user's own, queued behind the set's, sees what the local COMMIT will run with.
     await app.query(`

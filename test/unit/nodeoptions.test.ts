@@ -3,14 +3,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import { Client, type ClientConfig } from 'pg'
-import { readAddress, type NodeAddress, type NodeRow } from '../../sidecar/nodeoptions'
+import { readAddress, type NodeRow } from '../../sidecar/nodeoptions'
 
 const MAPPING = ['user=node_sidecar', 'password=s3cret/=?@ü']
 
-const address = (server: readonly string[] | null, mapping: readonly string[] | null = MAPPING, more: Partial<NodeRow> = {}): NodeAddress =>
-    readAddress({ number: 1, name: 'b', server_options: server, mapping_options: mapping, active: true, ...more })
+/** A node's address, its targets read: or the fault that keeps them from being read. */
+function address(server: readonly string[] | null, mapping: readonly string[] | null = MAPPING) {
+    const found = readAddress({ number: 1, name: 'b', server_options: server, mapping_options: mapping, active: true } satisfies NodeRow)
+    try {
+        return { ...found, targets: found.targets(), fault: undefined }
+    } catch (error) {
+        return { ...found, targets: [], fault: (error as Error).message }
+    }
+}
 
-const hosts = ({ targets }: NodeAddress): string[] => targets.map((target) => `${target.host}:${target.port} ${target.ssl === false ? 'plain' : 'tls'}`)
+const hosts = ({ targets }: { readonly targets: readonly ClientConfig[] }): string[] => targets.map((target) => `${target.host}:${target.port} ${target.ssl === false ? 'plain' : 'tls'}`)
 const secretOf = (target: ClientConfig): unknown => (typeof target.password === 'function' ? target.password() : target.password)
 
 describe('the address of a node', () => {
@@ -83,13 +90,25 @@ describe('the address of a node', () => {
         await rm(directory, { recursive: true })
     })
 
-    const faulty: readonly (readonly [string, NodeAddress, string | RegExp])[] = [
+    it('reads certificate files anew each time: a renewed or late one is picked up', async () => {
+        const directory = await mkdtemp(join(tmpdir(), 'pgx-tls-'))
+        const found = readAddress({ number: 1, name: 'b', server_options: ['sslmode=require', `sslrootcert=${join(directory, 'ca')}`], mapping_options: MAPPING, active: true })
+        const root = (): string => String((found.targets()[0]!.ssl as { ca: Buffer }).ca)
+        expect(root).to.throw(/ENOENT/)
+        for (const text of ['one', 'two']) {
+            await writeFile(join(directory, 'ca'), text)
+            expect(root()).to.equal(text)
+        }
+        await rm(directory, { recursive: true })
+    })
+
+    const faulty = [
         ['its server was dropped', address(null), 'foreign server "b" does not exist'],
         ['the sidecar has no user mapping', address(['host=h'], null), 'role pglobalxact has no user mapping for server "b", or no USAGE on it'],
         ['the user mapping names no user', address(['host=h'], ['password=x']), 'the user mapping of role pglobalxact for server "b" names no user'],
         ['its sslmode is none', address(['sslmode=maybe']), 'sslmode "maybe" is not known'],
         ['a certificate file is missing', address(['sslmode=require', 'sslrootcert=/nowhere/ca.pem']), /ENOENT.*nowhere\/ca\.pem/]
-    ]
+    ] as const
     for (const [what, found, message] of faulty) {
         it(`says what is wrong when ${what}, and has nothing to try`, () => {
             expect(found.targets).to.deep.equal([])

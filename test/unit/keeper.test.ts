@@ -1,0 +1,67 @@
+import { expect } from 'chai'
+import type { Node, Scan } from '../../sidecar/node'
+import { Keeper } from '../../sidecar/recovery'
+import type { Resolver } from '../../sidecar/resolver'
+
+const NOTHING: Scan = { prepared: [], slots_used: 0, slots: 1, version: '17', standby: false, timeline: '00000001', sessions: [] }
+
+/** A node whose scans wait to be answered, so that calls can be made to overlap. */
+function slowNode() {
+    const scans: { answer(): void; fail(): void }[] = []
+    const node = {
+        up: true, fenceState: 'held', address: { number: 1, name: 'b', user: 'u' },
+        scan: () => new Promise<Scan>((done, fail) => scans.push({ answer: () => done(NOTHING), fail: () => fail(new Error('gone')) }))
+    }
+    const resolver = { sweep: () => Promise.resolve(), pendingOn: () => [] }
+    const log = { info: () => undefined, warning: () => undefined, error: () => undefined }
+    const keeper = new Keeper(node as unknown as Node, {
+        resolver: resolver as unknown as Resolver, log, lostSets: 'report', retryCap: 1000, catalog: () => undefined, uriOf: () => ''
+    })
+    return { keeper, scans }
+}
+
+const tick = (): Promise<void> => new Promise((done) => setImmediate(done))
+
+describe('the looks at a node', () => {
+    it('that overlap are one', async () => {
+        const { keeper, scans } = slowNode()
+        const looks = [keeper.look(), keeper.look(), keeper.look()]
+        await tick()
+        expect(scans).to.have.lengthOf(1)
+        scans[0]!.answer()
+        expect((await Promise.all(looks)).map((pass) => pass.result)).to.deep.equal(['ok', 'ok', 'ok'])
+    })
+
+    it('that a person asks for begin after they are asked for, once for all who wait', async () => {
+        const { keeper, scans } = slowNode()
+        const regular = keeper.look()
+        await tick()
+        const asked = [keeper.look(true), keeper.look(true)]
+        let answered = false
+        void asked[0]!.then(() => (answered = true))
+        scans[0]!.answer()
+        await regular
+        await tick()
+        expect([scans.length, answered]).to.deep.equal([2, false])
+        // The regular one that comes meanwhile shares it.
+        const shared = keeper.look()
+        scans[1]!.answer()
+        await Promise.all([...asked, shared])
+        expect(scans).to.have.lengthOf(2)
+        void keeper.look(true)
+        await tick()
+        expect(scans).to.have.lengthOf(3)
+    })
+
+    it('never throw: a failed one says so, and the next begins', async () => {
+        const { keeper, scans } = slowNode()
+        const first = keeper.look()
+        await tick()
+        const asked = keeper.look(true)
+        scans[0]!.fail()
+        expect((await first).result).to.equal('gone')
+        await tick()
+        scans[1]!.answer()
+        expect((await asked).result).to.equal('ok')
+    })
+})
