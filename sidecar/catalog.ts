@@ -114,9 +114,6 @@ export class CoordinatorTrouble extends Error {
     }
 }
 
-/** Milliseconds without an answer after which the coordinator is taken for cut off and connected anew: far more than any call takes. */
-const SILENCE = 60_000
-
 /**
  * The coordinator database, through one-line calls of SQL functions. Two connections: the main one holds the locks
  * (acting, awake) and looks for new commit records; the other does everything that may take longer.
@@ -131,7 +128,7 @@ export class Catalog {
     static async connect(config: ConnectionConfig, onEnd: () => void): Promise<Catalog> {
         const open = async (name: string): Promise<Client> => {
             const client = new Client({
-                ...config, application_name: `pglobalxact sidecar${name}`, pipeline: true, keepAlive: true, keepAliveInitialDelayMillis: 5000, query_timeout: SILENCE
+                ...config, application_name: `pglobalxact sidecar${name}`, pipeline: true, keepAlive: true, keepAliveInitialDelayMillis: 5000
             })
             client.on('error', () => undefined)
             await client.connect()

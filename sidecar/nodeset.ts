@@ -67,6 +67,7 @@ export class NodeSet {
     private drop(number: number): void {
         clearTimeout(this.timers.get(number))
         this.timers.delete(number)
+        this.keepers.get(number)?.retire()
         this.byNumber.get(number)?.close()
         this.byNumber.delete(number)
         this.keepers.delete(number)

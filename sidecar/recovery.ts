@@ -51,6 +51,7 @@ export class Keeper {
     private readonly refusals = new Map<string, Refusal>()
     /** The rows last told, and whom. To another connection all is told anew: an earlier sidecar's rows may stand there, or a failover have lost ours. */
     private shown: { readonly to: Catalog; readonly rows: ReadonlyMap<string, string> } | undefined
+    private retired = false
     private failures = 0
     private nextConnect = 0
     private reachable: boolean | undefined
@@ -62,6 +63,11 @@ export class Keeper {
         readonly node: Node,
         private readonly parts: Parts
     ) {}
+
+    /** Another keeper has the node from now on: what this one still sees of it is not told. */
+    retire(): void {
+        this.retired = true
+    }
 
     /** One pass; calls that overlap share it, but a forced one begins after its call, to see all that its caller saw. Never throws. */
     look(force = false): Promise<Pass> {
@@ -276,7 +282,7 @@ export class Keeper {
     /** Tells the coordinator what is to be seen here; only what changed since it was last told. */
     private async show(scan: Scan | undefined, latency: number | undefined, failure: { sqlstate: string | undefined; message: string } | undefined): Promise<void> {
         const catalog = this.parts.catalog()
-        if (catalog === undefined) return
+        if (catalog === undefined || this.retired) return
         if (scan === undefined && this.seen.size > 0) await this.judge(catalog, [...this.seen.values()])
         const rows = scan === undefined ? this.waitingRows(failure) : this.scannedRows(scan)
         const next = new Map(rows.map((row) => [row.gid, JSON.stringify(row)]))

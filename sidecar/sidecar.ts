@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Catalog, type Introduction, type Welcome } from './catalog'
 import type { Config } from './config'
-import { coordinatorConnection } from './connection'
+import { coordinatorConnection, type ConnectionConfig } from './connection'
 import { Doorbell } from './doorbell'
 import type { FaultPoints } from './fault'
 import { NEWEST_MIGRATION } from './install'
@@ -20,6 +20,8 @@ const POLL = 1 // ms between looks while awake
 const LONGEST_POLL = 100 // ms between looks while some session stays "committing" (a SET CONSTRAINTS IMMEDIATE, or a squatter)
 const RECONNECT = 250 // ms between tries to reach the coordinator
 const BACKLOG = 20_000 // branches queued for nodes that answer, at which no further sets are read: memory stays bounded when a node is slower than the load
+const LEAST_PATIENCE = 10_000
+const PATIENCE = 3 // times what a node may take: a coordinator that answers nothing for so long is lost, and the nodes are served without it
 const HEARTBEAT = 5000
 const ECHO = 10_000
 const PURGE = 60_000
@@ -38,6 +40,7 @@ interface Acting {
 export class Sidecar {
     private catalog: Catalog | undefined
     private acting: Acting | undefined
+    private readonly connection: ConnectionConfig
     private readonly doorbell: Doorbell
     private stopping = false
     private last = { heartbeat: 0, echo: 0, purge: 0, complaint: '' }
@@ -50,7 +53,8 @@ export class Sidecar {
         private readonly log: Log,
         private readonly fault: FaultPoints
     ) {
-        this.doorbell = new Doorbell(coordinatorConnection(config), log)
+        this.connection = { ...coordinatorConnection(config), query_timeout: Math.max(LEAST_PATIENCE, PATIENCE * config.nodeTimeout) }
+        this.doorbell = new Doorbell(this.connection, log)
     }
 
     /** Everything that can be wrong with the state directory is said here, before the database is needed. */
@@ -119,7 +123,7 @@ export class Sidecar {
 
     private async connect(): Promise<Catalog | undefined> {
         try {
-            return await Catalog.connect(coordinatorConnection(this.config), () => {
+            return await Catalog.connect(this.connection, () => {
                 this.catalog = undefined
                 this.doorbell.ring()
             })

@@ -13,6 +13,8 @@ begin
     if pg_is_in_recovery() then
         return jsonb_build_object('acting', false, 'note', 'this server is a standby: waiting for its promotion');
     end if;
+    -- Before anything that takes an xid: first_xid tells, after a failover, which xids this time line handed out itself.
+    perform pglobalxact._record_server_start();
     insert into pglobalxact.home (id, reason) select _hello.home, 'first sidecar of this coordinator'
     where not exists (select from pglobalxact.home) on conflict do nothing;
     allowed := exists (select from pglobalxact.home h where h.id = _hello.home);
@@ -25,9 +27,6 @@ begin
             exit when elected or exists (select from pglobalxact._sidecar_pid());
             elected := pg_try_advisory_lock(pglobalxact._lock_key('acting', spare), 0);
         end loop;
-        if elected then
-            perform pglobalxact._record_server_start();
-        end if;
     end if;
     said := case
         when not allowed then format(

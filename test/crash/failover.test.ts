@@ -50,7 +50,13 @@ describe('a failover of the coordinator', () => {
     async function takeOver(): Promise<void> {
         await first!.kill()
         await failOver(old, standby)
+        await atNewPort()
+    }
+
+    /** The sidecar looks first: which xids the new time line handed out is known from its first look on. */
+    async function atNewPort(): Promise<void> {
         world.coordinator = standby
+        await world.sidecar!.waitForLog(/ acting /)
         await world.sql(`alter server pglobalxact_loopback options (set port '${standby.port}')`)
     }
 
@@ -74,7 +80,6 @@ describe('a failover of the coordinator', () => {
         await takeOver()
         await gate.open()
         expect(await pending).to.be.instanceOf(Error)
-        await world.sidecar!.waitForLog(/ acting /)
         await ledger.closesAs('committed', committed)
         expect(await world.node('b', 'select from account where id = 77'), 'rolled back').to.have.lengthOf(0)
     })
@@ -93,7 +98,6 @@ describe('a failover of the coordinator', () => {
         await standby.configure({ primary_conninfo: null })
         await standby.start()
         await takeOverFromDead()
-        await world.sidecar!.waitForLog(/ acting /)
         const rows = await until('the lost set is shown', async () => {
             const found = await world.admin<{ node: string; state: string; last_error: string }>('select node, state, last_error from pglobalxact.branches() where set_id = $1 order by node', [set])
             return found.length === 2 && found
@@ -108,8 +112,7 @@ describe('a failover of the coordinator', () => {
 
     async function takeOverFromDead(): Promise<void> {
         await standby.query('select pg_promote()')
-        world.coordinator = standby
-        await world.sql(`alter server pglobalxact_loopback options (set port '${standby.port}')`)
+        await atNewPort()
     }
 })
 

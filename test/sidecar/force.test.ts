@@ -97,6 +97,10 @@ describe('force_commit and force_rollback of a set that is decided', () => {
         await until('b has committed and c has not', async () => JSON.stringify(await fates(id)) === '[{"node":"b","state":"committed"},{"node":"c","state":"retry"}]')
         const [tried] = await force('rollback', id, ", node => 'c', accept_mixed => true")
         expect(tried).to.deep.equal({ node: 'c', result: 'not yet rolled back: permission denied to set role "node_app"' })
+        const attempts = async (): Promise<number> => Number((await world.sql("select attempts from pglobalxact.branches($1) where node = 'c'", [id]))[0]!['attempts'])
+        const before = await attempts()
+        await until('it was tried again', async () => (await attempts()) > before + 1)
+        expect(world.sidecar!.logs.join('\n'), 'an order is no contradiction').to.not.contain('contradicts')
         // The order stands, also for the next sidecar, whose state files still say commit.
         await world.sidecar!.kill()
         await world.node('c', 'grant node_app to node_sidecar')

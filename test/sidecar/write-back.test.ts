@@ -53,6 +53,24 @@ describe('a decided set and the going of its coordinator', () => {
         expect([after['a']! - before['a']!, after['b']! - before['b']!, after['c']! - before['c']!]).to.deep.equal([-20, 10, 10])
     })
 
+    it('is finished while the coordinator is frozen, and its connections stand open and silent', async () => {
+        const id = await heldCommit()
+        const from = world.sidecar!.logs.length
+        own.pause()
+        try {
+            // From here on the sidecar waits for the coordinator, to tell it what it has seen of the node.
+            await world.sidecar!.waitForLog(/ warning node cannot be reached node=b /, undefined, from)
+            b.resetAll()
+            await b.restore()
+            await until('node b has committed, without the coordinator', async () => (await preparedOn('b')) === 0, { timeoutMs: 40_000 })
+        } finally {
+            own.resume()
+        }
+        await until('the coordinator knows', async () => ((await outcome(id)) as { complete: boolean }).complete)
+        await until('the sidecar acts', async () => (await world.sql<{ sidecar: string }>('select sidecar from pglobalxact.status()'))[0]!.sidecar === 'acting')
+        expect(world.sidecar!.logs.slice(from).join('\n')).to.not.match(/ error /)
+    })
+
     it('is finished by the next sidecar when this one dies with the coordinator, from what is on disk', async () => {
         const id = await heldCommit()
         await own.stop('immediate')

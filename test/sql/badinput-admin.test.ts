@@ -23,7 +23,7 @@ describe('a DBA who asks for what cannot be', () => {
     if (!world.sidecar?.running) await world.startSidecar();
     await world.settled();
   });
-  after(() => world.destroy());
+  after(() => world?.destroy());
 
   const ask = (call: string, params: readonly unknown[] = []) => dba.query(`select * from pglobalxact.${call}`, [...params]);
   const finishedSet = async () => {

@@ -21,7 +21,7 @@ describe('exec given bad SQL', () => {
     await app.query('rollback');
     await world.settled();
   });
-  after(() => world.destroy());
+  after(() => world?.destroy());
 
   const exec = (sql: string | null) => value(app, 'select pglobalxact.exec($1, $2)', ['b', sql]);
   const nothingChanged = async () => {

@@ -26,7 +26,7 @@ describe('a node that cannot serve', () => {
     expect(await world.balances()).to.deep.equal({ a: 1000, none: 1000, one: 1000, c: 1000 });
   });
   after(async () => {
-    await world.destroy();
+    await world?.destroy();
     await Promise.all([none.destroy(), one.destroy()]);
   });
 

@@ -24,7 +24,7 @@ describe('enlist, for a program with its own connection to a node', () => {
   });
   after(async () => {
     await program.end();
-    await world.destroy();
+    await world?.destroy();
   });
 
   const enlist = async (node = 'b') => String(await value(app, 'select pglobalxact.enlist($1)', [node]));

@@ -19,7 +19,7 @@ describe('SET CONSTRAINTS ALL IMMEDIATE in a transaction with a set', () => {
     await app.query('rollback');
     await world.settled();
   });
-  after(() => world.destroy());
+  after(() => world?.destroy());
 
   const pay = (node: string, amount = 10) =>
     value(app, 'select pglobalxact.exec($1, $2)', [node, `update account set balance = balance + ${amount}`]);

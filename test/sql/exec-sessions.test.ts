@@ -22,7 +22,7 @@ describe('a session with connections to nodes', () => {
     await app.query('reset role');
     await world.settled();
   });
-  after(() => world.destroy());
+  after(() => world?.destroy());
 
   const pay = (node: string, amount = 10, session = app) =>
     value(session, 'select pglobalxact.exec($1, $2)', [node, `update account set balance = balance + ${amount}`]);

@@ -17,7 +17,7 @@ describe('exec', () => {
     await app.query('rollback');
     await world.settled();
   });
-  after(() => world.destroy());
+  after(() => world?.destroy());
 
   const pay = (node: string, amount: number) =>
     value(app, 'select pglobalxact.exec($1, $2)', [node, `update account set balance = balance + ${amount}`]);

@@ -61,7 +61,8 @@ describe('install by a role that is no superuser', () => {
   it('installs once that advice is followed, is told what a superuser should add, and can install again and uninstall', async () => {
     const { code, stdout, stderr } = await run('shop');
     expect({ code, stderr }).to.deep.equal({ code: 0, stderr: '' });
-    expect(stdout).to.contain('warning: could not grant pg_read_all_stats to pglobalxact. Ask a superuser to run: GRANT pg_read_all_stats TO pglobalxact;');
+    // Before 16 CREATEROLE is enough to grant it.
+    if (cluster.versionNum >= 160000) expect(stdout).to.contain('warning: could not grant pg_read_all_stats to pglobalxact. Ask a superuser to run: GRANT pg_read_all_stats TO pglobalxact;');
     expect(stdout).to.contain('pglobalxact is installed in database "shop"');
     expect(await run('shop')).to.include({ code: 0, stderr: '' });
     expect(await run('shop', 'uninstall')).to.include({ code: 0, stderr: '' });

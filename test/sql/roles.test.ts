@@ -35,7 +35,7 @@ describe('the roles', () => {
     world = await World.create({ name: 'roles' });
     await world.sql(`do $$ begin create role passer_by login password 'passer-by-3'; exception when duplicate_object then null; end $$`);
   });
-  after(() => world.destroy());
+  after(() => world?.destroy());
 
   async function attempt(user: 'app' | 'dba' | 'watcher' | 'passer_by', sql: string): Promise<unknown> {
     const login = user === 'passer_by' ? { database: world.database, user, password: 'passer-by-3' } : world.login(user);
@@ -85,6 +85,24 @@ describe('the roles', () => {
       // What a program's session needs to open a branch of its own transaction, and no more.
       const needed = user === 'app' ? ['_connection_name', '_join_set', '_session_name'] : [];
       expect(internal.map(({ name }) => name), user).to.deep.equal(needed);
+    }
+  });
+
+  it('nobody can pretend a set in flight with an advisory lock, though any role can take one', async () => {
+    const passerBy = await world.coordinator.connect({ database: world.database, user: 'passer_by', password: 'passer-by-3' });
+    const app = await world.connect();
+    try {
+      for (const session of [passerBy, app]) {
+        await session.query(`begin; select pg_advisory_xact_lock_shared(x'70677831'::int, number) from generate_series(1, 2) number`);
+        await session.query('select pg_current_xact_id()');
+      }
+      expect(await world.sql('select pid from pglobalxact.in_flight')).to.deep.equal([]);
+      expect(await world.sql('select set_id from pglobalxact.sets()')).to.deep.equal([]);
+      await app.query(`select pglobalxact.exec('b', 'update account set balance = balance')`);
+      expect(await world.sql('select role from pglobalxact.in_flight where set_id is not null group by role')).to.deep.equal([{ role: 'app' }]);
+    } finally {
+      await passerBy.end();
+      await app.query('rollback');
     }
   });
 

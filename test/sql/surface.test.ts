@@ -11,7 +11,7 @@ describe('what is installed', () => {
     world = await World.create({ name: 'surface', bare: true });
     await world.sql(`do $$ begin create role newcomer; exception when duplicate_object then null; end $$`);
   });
-  after(() => world.destroy());
+  after(() => world?.destroy());
 
   const names = async (text: string) => (await world.sql<{ name: string }>(text)).map(({ name }) => name);
 

@@ -1,4 +1,6 @@
 import { expect } from 'chai'
+import { CoordinatorTrouble, type Catalog } from '../../sidecar/catalog'
+import { createLog } from '../../sidecar/log'
 import type { Node, Scan } from '../../sidecar/node'
 import { Keeper } from '../../sidecar/recovery'
 import type { Resolver } from '../../sidecar/resolver'
@@ -6,18 +8,19 @@ import type { Resolver } from '../../sidecar/resolver'
 const NOTHING: Scan = { prepared: [], slots_used: 0, slots: 1, version: '17', standby: false, timeline: '00000001', sessions: [] }
 
 /** A node whose scans wait to be answered, so that calls can be made to overlap. */
-function slowNode() {
-    const scans: { answer(): void; fail(): void }[] = []
+function slowNode(catalog?: Catalog) {
+    const logged: string[] = []
+    const scans: { answer(scan?: Scan): void; fail(): void }[] = []
     const node = {
         up: true, fenceState: 'held', address: { number: 1, name: 'b', user: 'u' },
-        scan: () => new Promise<Scan>((done, fail) => scans.push({ answer: () => done(NOTHING), fail: () => fail(new Error('gone')) }))
+        scan: () => new Promise<Scan>((done, fail) => scans.push({ answer: (scan = NOTHING) => done(scan), fail: () => fail(new Error('gone')) }))
     }
     const resolver = { sweep: () => Promise.resolve(), pendingOn: () => [] }
-    const log = { info: () => undefined, warning: () => undefined, error: () => undefined }
+    const log = createLog((line) => logged.push(line))
     const keeper = new Keeper(node as unknown as Node, {
-        resolver: resolver as unknown as Resolver, log, lostSets: 'report', retryCap: 1000, catalog: () => undefined, uriOf: () => ''
+        resolver: resolver as unknown as Resolver, log, lostSets: 'report', retryCap: 1000, catalog: () => catalog, uriOf: () => ''
     })
-    return { keeper, scans }
+    return { keeper, scans, logged }
 }
 
 const tick = (): Promise<void> => new Promise((done) => setImmediate(done))
@@ -63,5 +66,20 @@ describe('the looks at a node', () => {
         await tick()
         scans[1]!.answer()
         expect((await asked).result).to.equal('ok')
+    })
+
+    it('lay the coordinator\'s trouble at no node\'s door', async () => {
+        const lost = (): Promise<never> => Promise.reject(new CoordinatorTrouble(Object.assign(new Error('terminating connection'), { code: '57P01' })))
+        const told: unknown[] = []
+        const catalog = { decide: lost, orphaned: lost, observe: (nodes: unknown) => Promise.resolve(told.push(nodes)) }
+        const { keeper, scans, logged } = slowNode(catalog as unknown as Catalog)
+        const branch = { gid: 'pgx_0a1b2c3d_1_cafe0123_1', xid: '1', owner: 'app', prepared_at: '2024-02-03', xid8: '1' }
+        for (const scan of [{ ...NOTHING, prepared: [branch] }, { ...NOTHING, sessions: [{ pid: 1, name: 'x', xact_start: 'y' }] }]) {
+            const look = keeper.look()
+            await tick()
+            scans.pop()!.answer(scan)
+            expect((await look).result).to.equal('the coordinator did not answer: terminating connection')
+        }
+        expect([logged, told]).to.deep.equal([[], []])
     })
 })
