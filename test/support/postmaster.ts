@@ -1,17 +1,16 @@
 /** The processes of one PostgreSQL server, and what can happen to them. */
-import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { serverEnv } from './datadir';
+import type { Binaries } from './binaries';
+import { logOf, type Ended } from './launcher';
 import { freeze, signal, untilGone } from './proctree';
 import { within } from './wait';
-import { register, serverAccount } from './workdir';
 
 export type StopMode = 'fast' | 'immediate';
 
 interface Running {
   readonly pid: number;
-  readonly exit: Promise<true>;
+  readonly exit: Promise<Ended>;
 }
 
 /** Generous: with fsync on a busy disk, a shutdown checkpoint can take long. */
@@ -20,12 +19,13 @@ export const DEADLINE_MS = 60_000;
 export class Postmaster {
   readonly dataDir: string;
   readonly logFile: string;
+  #starting: Promise<unknown> | undefined;
   #running: Running | undefined;
   #frozen: readonly number[] = [];
 
-  constructor(readonly name: string, readonly bin: string, readonly home: string) {
+  constructor(readonly name: string, readonly binaries: Binaries, readonly home: string) {
     this.dataDir = join(home, 'data');
-    this.logFile = join(home, 'log');
+    this.logFile = logOf(home);
   }
 
   get pid(): number | undefined {
@@ -41,29 +41,26 @@ export class Postmaster {
     }
   }
 
-  /** Starts the process; the promise resolves when it exits. Says nothing about readiness. */
-  spawn(): Promise<true> {
+  /** Starts the server; `exit` resolves when it ends. Says nothing about readiness. */
+  start(): Promise<{ readonly exit: Promise<Ended> }> {
     if (this.#running) throw new Error(`${this.name} runs already`);
-    const log = openSync(this.logFile, 'a', 0o644);
-    // A direct child, so that its end is noticed at once; detached, so that Ctrl-C does not reach it.
-    const child = spawn(join(this.bin, 'postgres'), ['-D', this.dataDir], {
-      ...serverAccount(), cwd: this.home, env: serverEnv(), detached: true, stdio: ['ignore', log, log],
-    });
-    closeSync(log);
-    const exit = new Promise<true>((resolve) => {
-      const ended = (): void => {
-        this.#running = undefined;
-        resolve(true);
-      };
-      child.once('exit', ended);
-      child.once('error', ended);
-    });
-    if (child.pid !== undefined) this.#running = { pid: child.pid, exit };
-    register(child, `PostgreSQL ${this.name}`, 'QUIT');
-    return exit;
+    const starting = this.#launch();
+    this.#starting = starting.catch(() => undefined);
+    return starting;
+  }
+
+  async #launch(): Promise<{ readonly exit: Promise<Ended> }> {
+    const { bin, launcher } = this.binaries;
+    const program = join(bin, 'postgres');
+    const launched = await launcher.launch({ program, args: ['-D', this.dataDir], home: this.home, title: `PostgreSQL ${this.name}`, last: 'QUIT' });
+    const exit = launched.exit.finally(() => { this.#running = undefined; });
+    if (launched.pid !== undefined) this.#running = { pid: launched.pid, exit };
+    return { exit };
   }
 
   async stop(mode: StopMode): Promise<void> {
+    // A test that ran into its time limit may have left a start under way.
+    await this.#starting;
     if (!this.#running) return;
     this.resume();
     const { pid, exit } = this.#running;
@@ -92,13 +89,7 @@ export class Postmaster {
     this.#frozen = [];
   }
 
-  /** A killed server leaves a small System V segment, which only its next start would remove. */
   freeSegment(): void {
-    try {
-      const id = readFileSync(join(this.dataDir, 'postmaster.pid'), 'utf8').split('\n')[6]?.trim().split(/\s+/)[1];
-      if (id) execFileSync('ipcrm', ['-m', id], { stdio: 'ignore' });
-    } catch {
-      // Stopped cleanly, or no ipcrm here: a few bytes until the next boot.
-    }
+    this.binaries.launcher.freeSegment(this.dataDir);
   }
 }

@@ -26,6 +26,7 @@ for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
   left=; each alive; [ -z "$left" ] && break; sleep 0.5
 done
 each kill -KILL
+[ -f at-end ] && . ./at-end
 cd / && rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 `;
 
@@ -74,6 +75,11 @@ export function registerPid(pid: number, description: string, last: LastSignal):
 
 export function release(pid: number): void {
   if (children.delete(pid) && current) rmSync(join(current.path, 'children', String(pid)), { force: true });
+}
+
+/** Leaves a shell script to the guard, which runs it after it has ended the processes. */
+export function atEnd(script: string): void {
+  writeFileSync(join(workDir(), 'at-end'), script);
 }
 
 /** Registered processes that still run, each with its description. */
