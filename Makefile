@@ -3,10 +3,11 @@
 
 NODE ?= node
 NPM  ?= npm
+SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build test install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -20,6 +21,13 @@ node_modules/.package-lock.json: package-lock.json package.json
 
 build: node_modules ## compile the sidecar into dist/
 	@$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
+
+lint: node_modules ## check types and layout of the TypeScript
+	@$(NODE) node_modules/typescript/bin/tsc --noEmit
+	@$(NODE) node_modules/prettier/bin/prettier.cjs --check --log-level warn $(SOURCES)
+
+format: node_modules ## lay the TypeScript out
+	@$(NODE) node_modules/prettier/bin/prettier.cjs --write --log-level warn $(SOURCES)
 
 # Some of them: make test TESTS=test/sql/exec.test.ts
 TESTS ?= 'test/{unit,sql,sidecar,crash}/**/*.test.ts'

@@ -8,16 +8,24 @@ import { messageOf, property } from './sqlstate'
 /** Applied in this order; within a directory a file that needs a later one is tried again after it. */
 const CODE = ['internal', 'views', 'sidecar', 'functions'] as const
 
-const ROUTINES = "select format('drop %s %s', case p.prokind when 'p' then 'procedure' else 'function' end, p.oid::regprocedure) as statement from pg_proc p where p.pronamespace = 'pglobalxact'::regnamespace"
-const VIEWS = "select format('drop view %s', c.oid::regclass) as statement from pg_class c where c.relnamespace = 'pglobalxact'::regnamespace and c.relkind = 'v'"
+const ROUTINES =
+    "select format('drop %s %s', case p.prokind when 'p' then 'procedure' else 'function' end, p.oid::regprocedure) as statement from pg_proc p where p.pronamespace = 'pglobalxact'::regnamespace"
+const VIEWS =
+    "select format('drop view %s', c.oid::regclass) as statement from pg_class c where c.relnamespace = 'pglobalxact'::regnamespace and c.relkind = 'v'"
 
 /** Functions and views, all in one transaction: nobody ever sees half of them. */
 export async function applyCode(client: Client, words: Readonly<Record<string, string>>): Promise<void> {
-    await client.query("begin; set local check_function_bodies = off; set local client_min_messages = warning")
-    const old = await client.query<{ version: string }>("select p.oid::text || p.ctid as version from pg_proc p where p.pronamespace = 'pglobalxact'::regnamespace")
+    await client.query('begin; set local check_function_bodies = off; set local client_min_messages = warning')
+    const old = await client.query<{ version: string }>(
+        "select p.oid::text || p.ctid as version from pg_proc p where p.pronamespace = 'pglobalxact'::regnamespace"
+    )
     const versions = old.rows.map(({ version }) => version)
     await dropRetired(client)
-    let pending = CODE.flatMap((directory) => readdirSync(join(SQL_DIRECTORY, directory)).sort().map((name) => `${directory}/${name}`))
+    let pending = CODE.flatMap((directory) =>
+        readdirSync(join(SQL_DIRECTORY, directory))
+            .sort()
+            .map((name) => `${directory}/${name}`)
+    )
     while (pending.length > 0) {
         const failed: { readonly path: string; readonly error: unknown }[] = []
         for (const path of pending) {
@@ -31,7 +39,9 @@ export async function applyCode(client: Client, words: Readonly<Record<string, s
             }
         }
         if (failed.length === pending.length) {
-            throw Object.assign(new Error(`${failed[0]!.path}: ${messageOf(failed[0]!.error)}`), { hint: property(failed[0]!.error, 'hint') })
+            throw Object.assign(new Error(`${failed[0]!.path}: ${messageOf(failed[0]!.error)}`), {
+                hint: property(failed[0]!.error, 'hint')
+            })
         }
         pending = failed.length > 0 ? failed.map(({ path }) => path) : await missingViews(client)
     }
@@ -84,7 +94,10 @@ async function dropAll(client: Client, which: string, values: unknown[]): Promis
 
 async function missingViews(client: Client): Promise<string[]> {
     const names = readdirSync(join(SQL_DIRECTORY, 'views'))
-    const { rows } = await client.query<{ name: string }>("select n as name from unnest($1::text[]) n where to_regclass('pglobalxact.' || n) is null", [names.map((name) => basename(name, '.sql'))])
+    const { rows } = await client.query<{ name: string }>(
+        "select n as name from unnest($1::text[]) n where to_regclass('pglobalxact.' || n) is null",
+        [names.map((name) => basename(name, '.sql'))]
+    )
     return rows.map(({ name }) => `views/${name}.sql`)
 }
 

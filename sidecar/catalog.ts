@@ -128,11 +128,17 @@ export class Catalog {
     static async connect(config: ConnectionConfig, onEnd: () => void): Promise<Catalog> {
         const open = async (name: string): Promise<Client> => {
             const client = new Client({
-                ...config, application_name: `pglobalxact sidecar${name}`, pipeline: true, keepAlive: true, keepAliveInitialDelayMillis: 5000
+                ...config,
+                application_name: `pglobalxact sidecar${name}`,
+                pipeline: true,
+                keepAlive: true,
+                keepAliveInitialDelayMillis: 5000
             })
             client.on('error', () => undefined)
             await client.connect()
-            await client.query("select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), set_config('synchronous_commit', 'on', false), set_config('idle_session_timeout', '0', false)")
+            await client.query(
+                "select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), set_config('synchronous_commit', 'on', false), set_config('idle_session_timeout', '0', false)"
+            )
             return client
         }
         const main = await open('')
@@ -162,8 +168,14 @@ export class Catalog {
     }
 
     async hello(who: Introduction): Promise<Welcome> {
-        const { rows } = await this.main.query<{ welcome: Welcome }>('select pglobalxact._hello($1, $2, $3, $4, $5, $6) as welcome',
-            [who.home, who.host, who.pid, who.version, who.startedAt, who.stateDirectory])
+        const { rows } = await this.main.query<{ welcome: Welcome }>('select pglobalxact._hello($1, $2, $3, $4, $5, $6) as welcome', [
+            who.home,
+            who.host,
+            who.pid,
+            who.version,
+            who.startedAt,
+            who.stateDirectory
+        ])
         return rows[0]!.welcome
     }
 
@@ -183,7 +195,9 @@ export class Catalog {
     }
 
     lookAgain(setIds: readonly string[]): Promise<readonly DecidedSet[]> {
-        return this.rows<{ facts: DecidedSet }>('select * from pglobalxact._look_again($1) as facts', [setIds]).then((rows) => rows.map((row) => row.facts))
+        return this.rows<{ facts: DecidedSet }>('select * from pglobalxact._look_again($1) as facts', [setIds]).then((rows) =>
+            rows.map((row) => row.facts)
+        )
     }
 
     nodeList(): Promise<readonly NodeRow[]> {
@@ -196,7 +210,9 @@ export class Catalog {
 
     /** Which of these remote sessions, given by name, belong to a local transaction that is over. */
     async orphaned(node: number, names: readonly string[]): Promise<readonly string[]> {
-        return (await this.rows<{ name: string }>('select * from pglobalxact._orphaned($1, $2) as name', [node, names])).map((row) => row.name)
+        return (await this.rows<{ name: string }>('select * from pglobalxact._orphaned($1, $2) as name', [node, names])).map(
+            (row) => row.name
+        )
     }
 
     async finish(fates: readonly FateRow[], completes: readonly CompleteRow[]): Promise<void> {
@@ -204,7 +220,11 @@ export class Catalog {
     }
 
     /** Without `gone`, every branch of these nodes that is not among `branches` is gone. */
-    async observe(nodes: readonly NodeStatusRow[], branches: readonly BranchStatusRow[], gone: readonly string[] | undefined): Promise<void> {
+    async observe(
+        nodes: readonly NodeStatusRow[],
+        branches: readonly BranchStatusRow[],
+        gone: readonly string[] | undefined
+    ): Promise<void> {
         await this.ask('select pglobalxact._observe($1, $2, $3)', [JSON.stringify(nodes), JSON.stringify(branches), gone ?? null])
     }
 
@@ -245,7 +265,8 @@ export class Catalog {
     }
 
     async acknowledge(setId: string, by: string, reason: string): Promise<string> {
-        return (await this.rows<{ outcome: string }>('select pglobalxact._acknowledge($1, $2, $3) as outcome', [setId, by, reason]))[0]!.outcome
+        return (await this.rows<{ outcome: string }>('select pglobalxact._acknowledge($1, $2, $3) as outcome', [setId, by, reason]))[0]!
+            .outcome
     }
 
     async noteEvent(kind: string, setId: string | undefined, node: number | undefined, detail: string): Promise<void> {

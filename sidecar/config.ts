@@ -14,33 +14,77 @@ interface Option<T> {
 
 const text = (value: string): string => value
 
-const integer = (least: number, most: number) => (value: string, name: string): number => {
-    const parsed = /^\d+$/.test(value) ? Number(value) : NaN
-    if (!(parsed >= least && parsed <= most)) {
-        throw new Refusal(`${name} is ${JSON.stringify(value)}`, `Give a whole number from ${least} to ${most}.`)
+const integer =
+    (least: number, most: number) =>
+    (value: string, name: string): number => {
+        const parsed = /^\d+$/.test(value) ? Number(value) : NaN
+        if (!(parsed >= least && parsed <= most)) {
+            throw new Refusal(`${name} is ${JSON.stringify(value)}`, `Give a whole number from ${least} to ${most}.`)
+        }
+        return parsed
     }
-    return parsed
-}
 
-const oneOf = <T extends string>(...words: readonly T[]) => (value: string, name: string): T => {
-    const found = words.find((word) => word === value)
-    if (found === undefined) throw new Refusal(`${name} is ${JSON.stringify(value)}`, `Give one of: ${words.filter((word) => word !== '').join(', ')}.`)
-    return found
-}
+const oneOf =
+    <T extends string>(...words: readonly T[]) =>
+    (value: string, name: string): T => {
+        const found = words.find((word) => word === value)
+        if (found === undefined)
+            throw new Refusal(`${name} is ${JSON.stringify(value)}`, `Give one of: ${words.filter((word) => word !== '').join(', ')}.`)
+        return found
+    }
 
 const OPTIONS = {
-    stateDir: option('state-dir', 'DIR', undefined, text,
-        'directory of the state files (mode 0700, owned by the user the sidecar runs as); required by run'),
-    databaseUrl: option('database-url', 'URL', '', text,
-        'the coordinator database; without it the standard PG* variables are used. Keep the password out of the command line: use PGPASSWORD, PGPASSFILE or the variable'),
+    stateDir: option(
+        'state-dir',
+        'DIR',
+        undefined,
+        text,
+        'directory of the state files (mode 0700, owned by the user the sidecar runs as); required by run'
+    ),
+    databaseUrl: option(
+        'database-url',
+        'URL',
+        '',
+        text,
+        'the coordinator database; without it the standard PG* variables are used. Keep the password out of the command line: use PGPASSWORD, PGPASSFILE or the variable'
+    ),
     scanInterval: option('scan-interval', 'MS', '1000', integer(50, 3_600_000), 'how often each node is looked at'),
     connectionsPerNode: option('connections-per-node', 'N', '4', integer(1, 64), 'connections that finish branches, at most, per node'),
-    nodeTimeout: option('node-timeout', 'MS', '10000', integer(100, 3_600_000), 'how long a node may take to answer before its connection is given up'),
-    retryCap: option('retry-cap', 'MS', '30000', integer(100, 3_600_000), 'longest wait between two tries; waits grow from 100 ms, doubling'),
-    segmentBytes: option('segment-bytes', 'BYTES', '4194304', integer(4096, 1_073_741_824), 'size at which a state file is replaced by a compacted one'),
-    lostSets: option('lost-sets', 'WORD', 'report', oneOf('report', 'rollback'),
-        'branches whose local transaction ran on a time line that an asynchronous failover lost: report them and wait for a person, or roll them back'),
-    faultPoint: option('fault-point', 'NAME', '', oneOf('', ...FAULT_POINTS), 'for tests: stop the process (SIGSTOP) when it reaches this point')
+    nodeTimeout: option(
+        'node-timeout',
+        'MS',
+        '10000',
+        integer(100, 3_600_000),
+        'how long a node may take to answer before its connection is given up'
+    ),
+    retryCap: option(
+        'retry-cap',
+        'MS',
+        '30000',
+        integer(100, 3_600_000),
+        'longest wait between two tries; waits grow from 100 ms, doubling'
+    ),
+    segmentBytes: option(
+        'segment-bytes',
+        'BYTES',
+        '4194304',
+        integer(4096, 1_073_741_824),
+        'size at which a state file is replaced by a compacted one'
+    ),
+    lostSets: option(
+        'lost-sets',
+        'WORD',
+        'report',
+        oneOf('report', 'rollback'),
+        'branches whose local transaction ran on a time line that an asynchronous failover lost: report them and wait for a person, or roll them back'
+    ),
+    faultPoint: option(
+        'fault-point',
+        'NAME',
+        '',
+        oneOf('', ...FAULT_POINTS),
+        'for tests: stop the process (SIGSTOP) when it reaches this point'
+    )
 } as const
 
 function option<T>(flag: string, value: string, fallback: string | undefined, read: Option<T>['read'], help: string): Option<T> {
@@ -54,7 +98,10 @@ export type Command = 'run' | 'install' | 'uninstall' | 'help' | 'version'
 const COMMANDS: readonly Command[] = ['run', 'install', 'uninstall', 'help', 'version']
 
 /** Flags win over variables, variables over defaults. Throws a Refusal that names the flag or variable at fault. */
-export function readConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): { command: Command; config: Config } {
+export function readConfig(
+    args: readonly string[],
+    env: Readonly<Record<string, string | undefined>>
+): { command: Command; config: Config } {
     const { values, positionals } = parse(args)
     if (values['help'] === true) return { command: 'help', config: resolve({}, {}, false) }
     if (values['version'] === true) return { command: 'version', config: resolve({}, {}, false) }

@@ -26,9 +26,11 @@ export class Doorbell {
     /** Listens from now on, if it does not yet. Failing to is not an error: the slow look goes on, and it is tried again. */
     async open(): Promise<void> {
         if (this.subscriber !== undefined) return
-        const subscriber = createSubscriber({ ...this.config, application_name: 'pglobalxact sidecar (doorbell)' },
+        const subscriber = createSubscriber(
+            { ...this.config, application_name: 'pglobalxact sidecar (doorbell)' },
             // For ever: giving up after a while would leave only the slow look. Payloads are not read.
-            { retryTimeout: 0, retryInterval: 500, paranoidChecking: false, parse: (payload: string) => payload, serialize: String })
+            { retryTimeout: 0, retryInterval: 500, paranoidChecking: false, parse: (payload: string) => payload, serialize: String }
+        )
         this.subscriber = subscriber
         // It says "error" when it has stopped reconnecting: a LISTEN failed just behind a connect.
         subscriber.events.on('error', (error: Error) => this.drop(subscriber, error.message))
@@ -96,5 +98,4 @@ export class Doorbell {
 }
 
 /** Undefined when it succeeds, else why not. */
-const settled = (work: Promise<unknown> | undefined): Promise<string | undefined> =>
-    Promise.resolve(work).then(() => undefined, messageOf)
+const settled = (work: Promise<unknown> | undefined): Promise<string | undefined> => Promise.resolve(work).then(() => undefined, messageOf)

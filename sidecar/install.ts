@@ -39,9 +39,13 @@ export async function install(config: Config, say: Say): Promise<void> {
         await client.query("select set_config('role', 'pglobalxact', false)")
         await applyCode(client, { 'extschema:dblink': dblink, loopback_role: loopback })
         await client.query("select set_config('role', 'none', false)")
-        const { rows } = await client.query<{ id: string; name: string }>('select id, current_database() as name from pglobalxact.coordinator')
+        const { rows } = await client.query<{ id: string; name: string }>(
+            'select id, current_database() as name from pglobalxact.coordinator'
+        )
         say(`pglobalxact is installed in database "${rows[0]!.name}" as coordinator ${rows[0]!.id}.`)
-        say('Next: start the sidecar (npx pglobalxact run --state-dir DIR), then make foreign servers nodes with pglobalxact.add_node(server).')
+        say(
+            'Next: start the sidecar (npx pglobalxact run --state-dir DIR), then make foreign servers nodes with pglobalxact.add_node(server).'
+        )
     })
 }
 
@@ -50,22 +54,32 @@ export async function uninstall(config: Config, say: Say): Promise<void> {
     await withDatabase(config, async (client) => {
         const { rows } = await client.query<{ there: boolean }>("select to_regclass('pglobalxact.coordinator') is not null as there")
         if (!rows[0]!.there) return say('pglobalxact is not installed in this database.')
-        const open = await client.query<{ sets: string | null }>("select string_agg(distinct set_id, ', ') as sets from pglobalxact.open_branch")
+        const open = await client.query<{ sets: string | null }>(
+            "select string_agg(distinct set_id, ', ') as sets from pglobalxact.open_branch"
+        )
         if (open.rows[0]!.sets !== null) {
-            throw new Refusal(`sets are not finished: ${open.rows[0]!.sets}`,
-                'See: select * from pglobalxact.sets(); let the sidecar finish them, or decide them with force_commit, force_rollback or acknowledge.')
+            throw new Refusal(
+                `sets are not finished: ${open.rows[0]!.sets}`,
+                'See: select * from pglobalxact.sets(); let the sidecar finish them, or decide them with force_commit, force_rollback or acknowledge.'
+            )
         }
         const sidecar = await client.query<{ running: boolean }>('select exists (select from pglobalxact._sidecar_pid()) as running')
         if (sidecar.rows[0]!.running) throw new Refusal('the sidecar of this database is still running', 'Stop it first.')
-        const role = await client.query<{ revoke: string; drop: string }>("select format('revoke all on database %I from %I', current_database(), r.rolname) as revoke, format('drop role %I', r.rolname) as drop from pglobalxact.coordinator c join pg_roles r on r.rolname = 'pglobalxact_loopback_' || c.id")
+        const role = await client.query<{ revoke: string; drop: string }>(
+            "select format('revoke all on database %I from %I', current_database(), r.rolname) as revoke, format('drop role %I', r.rolname) as drop from pglobalxact.coordinator c join pg_roles r on r.rolname = 'pglobalxact_loopback_' || c.id"
+        )
         const dblink = await dblinkSchema(client)
         await client.query('begin')
         await client.query('drop schema pglobalxact cascade')
         await client.query('drop server if exists pglobalxact_loopback cascade')
         for (const { revoke, drop } of role.rows) await client.query(`${revoke}; ${drop}`)
-        await client.query(`revoke usage on schema ${dblink} from pglobalxact, pglobalxact_user; revoke execute on function ${dblink}.dblink_connect_u(text, text) from pglobalxact`)
+        await client.query(
+            `revoke usage on schema ${dblink} from pglobalxact, pglobalxact_user; revoke execute on function ${dblink}.dblink_connect_u(text, text) from pglobalxact`
+        )
         await client.query('commit')
-        say('pglobalxact is removed. Its four roles are left, as other databases of this cluster may use them; so are dblink and the foreign servers.')
+        say(
+            'pglobalxact is removed. Its four roles are left, as other databases of this cluster may use them; so are dblink and the foreign servers.'
+        )
     })
 }
 
@@ -75,7 +89,10 @@ async function withDatabase(config: Config, work: (client: Client) => Promise<vo
     try {
         await client.connect()
     } catch (error) {
-        throw new Refusal(`cannot connect to the database: ${messageOf(error)}`, 'Give it by --database-url, DATABASE_URL or the PG* variables.')
+        throw new Refusal(
+            `cannot connect to the database: ${messageOf(error)}`,
+            'Give it by --database-url, DATABASE_URL or the PG* variables.'
+        )
     }
     try {
         await client.query("select set_config('lock_timeout', '60s', false)")
@@ -90,22 +107,46 @@ async function withDatabase(config: Config, work: (client: Client) => Promise<vo
 async function preflight(client: Client): Promise<void> {
     const { rows } = await client.query<Facts>(readFileSync(join(SQL_DIRECTORY, 'setup', 'preflight.sql'), 'utf8'))
     const facts = rows[0]!
-    if (facts.version < OLDEST_SERVER) throw new Refusal(`this server is PostgreSQL ${facts.version_name}`, 'PostgreSQL 14 or later is needed.')
+    if (facts.version < OLDEST_SERVER)
+        throw new Refusal(`this server is PostgreSQL ${facts.version_name}`, 'PostgreSQL 14 or later is needed.')
     if (facts.standby) throw new Refusal('this server is a standby', 'Install on the primary.')
     const missing = [
-        ...(facts.dblink_available ? [] : ['the contrib extension dblink is not installed on this server: install its package (postgresql-contrib)']),
-        ...(facts.dblink_installed || facts.superuser ? [] : [`as superuser, in this database: CREATE EXTENSION dblink; GRANT EXECUTE ON FUNCTION dblink_connect_u(text, text) TO "${facts.role}" WITH GRANT OPTION; GRANT USAGE ON FOREIGN DATA WRAPPER dblink_fdw TO "${facts.role}" WITH GRANT OPTION;`]),
-        ...(!facts.dblink_installed || facts.connect_u ? [] : [`as superuser, in this database: GRANT EXECUTE ON FUNCTION ${facts.dblink_schema}.dblink_connect_u(text, text) TO "${facts.role}" WITH GRANT OPTION;`]),
-        ...(facts.foreign_data_wrapper || !facts.dblink_installed ? [] : [`as superuser, in this database: GRANT USAGE ON FOREIGN DATA WRAPPER dblink_fdw TO "${facts.role}" WITH GRANT OPTION;`]),
+        ...(facts.dblink_available
+            ? []
+            : ['the contrib extension dblink is not installed on this server: install its package (postgresql-contrib)']),
+        ...(facts.dblink_installed || facts.superuser
+            ? []
+            : [
+                  `as superuser, in this database: CREATE EXTENSION dblink; GRANT EXECUTE ON FUNCTION dblink_connect_u(text, text) TO "${facts.role}" WITH GRANT OPTION; GRANT USAGE ON FOREIGN DATA WRAPPER dblink_fdw TO "${facts.role}" WITH GRANT OPTION;`
+              ]),
+        ...(!facts.dblink_installed || facts.connect_u
+            ? []
+            : [
+                  `as superuser, in this database: GRANT EXECUTE ON FUNCTION ${facts.dblink_schema}.dblink_connect_u(text, text) TO "${facts.role}" WITH GRANT OPTION;`
+              ]),
+        ...(facts.foreign_data_wrapper || !facts.dblink_installed
+            ? []
+            : [`as superuser, in this database: GRANT USAGE ON FOREIGN DATA WRAPPER dblink_fdw TO "${facts.role}" WITH GRANT OPTION;`]),
         // Even where the four roles exist: each database has a login of its own for the loopback.
-        ...(facts.create_role ? [] : [`as superuser: ALTER ROLE "${facts.role}" CREATEROLE;${facts.roles_missing === null ? '' : ` (missing roles: ${facts.roles_missing})`}`]),
+        ...(facts.create_role
+            ? []
+            : [
+                  `as superuser: ALTER ROLE "${facts.role}" CREATEROLE;${facts.roles_missing === null ? '' : ` (missing roles: ${facts.roles_missing})`}`
+              ]),
         ...(facts.becomes_owner ? [] : [`as superuser: GRANT pglobalxact TO "${facts.role}" WITH ADMIN OPTION;`]),
         ...(facts.loopback_role === null ? [] : [`as superuser: GRANT "${facts.loopback_role}" TO "${facts.role}" WITH ADMIN OPTION;`]),
-        ...(facts.loopback_owner === null ? [] : [`as superuser, in this database: ALTER SERVER pglobalxact_loopback OWNER TO "${facts.role}"; (or install as role "${facts.loopback_owner}")`]),
+        ...(facts.loopback_owner === null
+            ? []
+            : [
+                  `as superuser, in this database: ALTER SERVER pglobalxact_loopback OWNER TO "${facts.role}"; (or install as role "${facts.loopback_owner}")`
+              ]),
         ...(facts.create_schema ? [] : [`as the database's owner: GRANT CREATE ON DATABASE "${facts.database}" TO "${facts.role}";`])
     ]
     if (missing.length > 0) {
-        throw new Refusal(`role "${facts.role}" cannot install pglobalxact here, nothing was changed`, `Needed first:\n    ${missing.join('\n    ')}`)
+        throw new Refusal(
+            `role "${facts.role}" cannot install pglobalxact here, nothing was changed`,
+            `Needed first:\n    ${missing.join('\n    ')}`
+        )
     }
 }
 
@@ -131,8 +172,13 @@ interface Facts {
 
 /** Statements that carry the loopback's password must not reach the server's log. A role that may not say so goes on. */
 async function silence(client: Client): Promise<void> {
-    for (const [setting, value] of [['log_statement', 'none'], ['log_min_duration_statement', '-1'], ['log_min_duration_sample', '-1'],
-        ['log_transaction_sample_rate', '0'], ['log_min_error_statement', 'panic']]) {
+    for (const [setting, value] of [
+        ['log_statement', 'none'],
+        ['log_min_duration_statement', '-1'],
+        ['log_min_duration_sample', '-1'],
+        ['log_transaction_sample_rate', '0'],
+        ['log_min_error_statement', 'panic']
+    ]) {
         await client.query('select set_config($1, $2, false)', [setting, value]).catch(() => undefined)
     }
 }
@@ -153,12 +199,17 @@ async function checkVersion(client: Client): Promise<void> {
     const { rows } = await client.query<{ newest: number | null }>('select max(id) as newest from pglobalxact.migrations')
     const found = rows[0]!.newest ?? 0
     if (found > NEWEST_MIGRATION) {
-        throw new Refusal(`schema pglobalxact is at version ${found}, newer than this code (${NEWEST_MIGRATION})`, 'Install with the version of pglobalxact that made it, or a later one.')
+        throw new Refusal(
+            `schema pglobalxact is at version ${found}, newer than this code (${NEWEST_MIGRATION})`,
+            'Install with the version of pglobalxact that made it, or a later one.'
+        )
     }
 }
 
 async function dblinkSchema(client: Client): Promise<string> {
-    const { rows } = await client.query<{ name: string }>("select quote_ident(n.nspname) as name from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'dblink'")
+    const { rows } = await client.query<{ name: string }>(
+        "select quote_ident(n.nspname) as name from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'dblink'"
+    )
     return rows[0]!.name
 }
 
@@ -168,7 +219,9 @@ async function dblinkSchema(client: Client): Promise<string> {
  */
 async function createLoopback(client: Client): Promise<string> {
     const { rows } = await client.query<{ statements: string[]; role: string }>(
-        readFileSync(join(SQL_DIRECTORY, 'setup', 'loopback.sql'), 'utf8'), [randomBytes(24).toString('base64url')])
+        readFileSync(join(SQL_DIRECTORY, 'setup', 'loopback.sql'), 'utf8'),
+        [randomBytes(24).toString('base64url')]
+    )
     const { statements, role } = rows[0]!
     await client.query('begin')
     for (const statement of statements) {

@@ -10,7 +10,10 @@ export interface Log {
 }
 
 export function createLog(write: (line: string) => void): Log {
-    const at = (level: Level) => (event: string, fields: Fields = {}): void => write(format(level, event, fields))
+    const at =
+        (level: Level) =>
+        (event: string, fields: Fields = {}): void =>
+            write(format(level, event, fields))
     return { info: at('info'), warning: at('warning'), error: at('error') }
 }
 
@@ -27,5 +30,6 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g
 const oneLine = (event: string): string => event.replace(CONTROL, ' ')
 
 const quote = (value: string): string =>
-    /^[!-~]+$/.test(value) && !/["=]/.test(value) ? value
-    : JSON.stringify(value).replace(CONTROL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    /^[!-~]+$/.test(value) && !/["=]/.test(value)
+        ? value
+        : JSON.stringify(value).replace(CONTROL, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)

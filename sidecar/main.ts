@@ -19,11 +19,16 @@ async function main(): Promise<void> {
     const { command, config } = readConfig(process.argv.slice(2), process.env)
     process.title = `pglobalxact ${command}`
     switch (command) {
-        case 'help': return void process.stdout.write(usage())
-        case 'version': return void process.stdout.write(`${version()}\n`)
-        case 'install': return install(config, (line) => process.stdout.write(`${line}\n`))
-        case 'uninstall': return uninstall(config, (line) => process.stdout.write(`${line}\n`))
-        case 'run': return run(config)
+        case 'help':
+            return void process.stdout.write(usage())
+        case 'version':
+            return void process.stdout.write(`${version()}\n`)
+        case 'install':
+            return install(config, (line) => process.stdout.write(`${line}\n`))
+        case 'uninstall':
+            return uninstall(config, (line) => process.stdout.write(`${line}\n`))
+        case 'run':
+            return run(config)
     }
 }
 

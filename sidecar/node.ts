@@ -124,9 +124,16 @@ export class Node {
     }
 
     /** The fate of a branch that is not prepared any more: proved, or 'unknown'; undefined when it is prepared after all. */
-    async lookUpFate(branch: { readonly gid: string; readonly xid: string | undefined; readonly timeline: string | undefined }): Promise<Fate | undefined> {
+    async lookUpFate(branch: {
+        readonly gid: string
+        readonly xid: string | undefined
+        readonly timeline: string | undefined
+    }): Promise<Fate | undefined> {
         if (branch.xid === undefined) return 'unknown'
-        const { rows } = await this.query<{ status: string | null; timeline: string | null; prepared: boolean }>(LOOK_UP_FATE, [branch.xid, branch.gid])
+        const { rows } = await this.query<{ status: string | null; timeline: string | null; prepared: boolean }>(LOOK_UP_FATE, [
+            branch.xid,
+            branch.gid
+        ])
         const found = rows[0]!
         if (found.prepared) return undefined
         if (found.timeline !== branch.timeline) return 'unknown'
@@ -140,8 +147,15 @@ export class Node {
 
     async memberships() {
         const { rows } = await this.query<{
-            login: string; superuser: boolean; members: string[]; slots: number; connections: number; slots_used: number
-            standby: boolean; version_num: number; version: string
+            login: string
+            superuser: boolean
+            members: string[]
+            slots: number
+            connections: number
+            slots_used: number
+            standby: boolean
+            version_num: number
+            version: string
         }>(MEMBERSHIPS, [])
         return rows[0]!
     }
@@ -195,7 +209,8 @@ export class Node {
     }
 
     private describeRival({ pid, name }: Holder): string {
-        const [, number, process] = /^(\d+)_([0-9a-f]{8})$/.exec(name.startsWith(this.homeName) ? name.slice(this.homeName.length) : '') ?? []
+        const [, number, process] =
+            /^(\d+)_([0-9a-f]{8})$/.exec(name.startsWith(this.homeName) ? name.slice(this.homeName.length) : '') ?? []
         if (process === PROCESS) return `this database is a node already, under another foreign server: number ${number}`
         if (process !== undefined) return `held by an earlier session of this sidecar, or by a copy of its host: pid ${pid}, ${name}`
         return `held by another sidecar of this coordinator or of a copy of it: pid ${pid}, ${name}`
@@ -229,5 +244,7 @@ export class Node {
     }
 }
 
-export const describeFailure = (error: unknown): { sqlstate: string | undefined; message: string } =>
-    ({ sqlstate: sqlstateOf(error), message: messageOf(error) })
+export const describeFailure = (error: unknown): { sqlstate: string | undefined; message: string } => ({
+    sqlstate: sqlstateOf(error),
+    message: messageOf(error)
+})

@@ -32,12 +32,20 @@ export interface NodeRow {
 export function readAddress(row: NodeRow): NodeAddress {
     const options = new Map([...(row.server_options ?? []), ...(row.mapping_options ?? [])].map(split))
     const fault =
-        row.server_options === null ? `foreign server "${row.name}" does not exist`
-        : row.mapping_options === null ? `role pglobalxact has no user mapping for server "${row.name}", or no USAGE on it`
-        : !options.get('user') ? `the user mapping of role pglobalxact for server "${row.name}" names no user`
-        : undefined
+        row.server_options === null
+            ? `foreign server "${row.name}" does not exist`
+            : row.mapping_options === null
+              ? `role pglobalxact has no user mapping for server "${row.name}", or no USAGE on it`
+              : !options.get('user')
+                ? `the user mapping of role pglobalxact for server "${row.name}" names no user`
+                : undefined
     return {
-        number: row.number, name: row.name, active: row.active, uri: uriOf(options), user: options.get('user'), connectTimeout: options.has('connect_timeout'),
+        number: row.number,
+        name: row.name,
+        active: row.active,
+        uri: uriOf(options),
+        user: options.get('user'),
+        connectTimeout: options.has('connect_timeout'),
         targets: () => {
             if (fault !== undefined) throw new Error(fault)
             return targetsOf(options)
@@ -84,14 +92,21 @@ function tlsOf(options: ReadonlyMap<string, string>, name: string): (ConnectionO
     const files = { ca: file('sslrootcert'), cert: file('sslcert'), key: file('sslkey') }
     const unverified: ConnectionOptions = { ...files, rejectUnauthorized: false }
     switch (mode) {
-        case 'disable': return [false]
-        case 'allow': return [false, unverified]
-        case 'prefer': return [unverified, false]
+        case 'disable':
+            return [false]
+        case 'allow':
+            return [false, unverified]
+        case 'prefer':
+            return [unverified, false]
         // With a root certificate libpq verifies it even for "require".
-        case 'require': return [files.ca === undefined ? unverified : { ...files, checkServerIdentity: () => undefined }]
-        case 'verify-ca': return [{ ...files, checkServerIdentity: () => undefined }]
+        case 'require':
+            return [files.ca === undefined ? unverified : { ...files, checkServerIdentity: () => undefined }]
+        case 'verify-ca':
+            return [{ ...files, checkServerIdentity: () => undefined }]
         // An address is not a server name (RFC 6066): pg then has the certificate checked against the address itself.
-        case 'verify-full': return [{ ...files, ...(isIP(name) === 0 ? { servername: name } : {}) }]
-        default: throw new Error(`sslmode "${mode}" is not known`)
+        case 'verify-full':
+            return [{ ...files, ...(isIP(name) === 0 ? { servername: name } : {}) }]
+        default:
+            throw new Error(`sslmode "${mode}" is not known`)
     }
 }

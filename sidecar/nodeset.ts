@@ -41,9 +41,20 @@ export class NodeSet {
             const signature = JSON.stringify(row)
             if (this.signatures.get(row.number) === signature) continue
             this.drop(row.number)
-            this.add(new Node(readAddress(row), {
-                coordinator: this.parts.coordinator, home: this.parts.home, timeout: this.parts.config.nodeTimeout, connections: this.parts.config.connectionsPerNode
-            }, this.parts.log, () => this.hurry(row.number)), signature)
+            this.add(
+                new Node(
+                    readAddress(row),
+                    {
+                        coordinator: this.parts.coordinator,
+                        home: this.parts.home,
+                        timeout: this.parts.config.nodeTimeout,
+                        connections: this.parts.config.connectionsPerNode
+                    },
+                    this.parts.log,
+                    () => this.hurry(row.number)
+                ),
+                signature
+            )
         }
     }
 
@@ -56,10 +67,17 @@ export class NodeSet {
     private add(node: Node, signature: string): void {
         const number = node.address.number
         this.byNumber.set(number, node)
-        this.keepers.set(number, new Keeper(node, {
-            resolver: this.parts.resolver(), log: this.parts.log, lostSets: this.parts.config.lostSets, retryCap: this.parts.config.retryCap,
-            catalog: this.parts.catalog, uriOf: this.uriOf
-        }))
+        this.keepers.set(
+            number,
+            new Keeper(node, {
+                resolver: this.parts.resolver(),
+                log: this.parts.log,
+                lostSets: this.parts.config.lostSets,
+                retryCap: this.parts.config.retryCap,
+                catalog: this.parts.catalog,
+                uriOf: this.uriOf
+            })
+        )
         this.signatures.set(number, signature)
         this.schedule(number, 0)
     }
@@ -76,7 +94,10 @@ export class NodeSet {
 
     private schedule(number: number, wait: number): void {
         clearTimeout(this.timers.get(number))
-        this.timers.set(number, setTimeout(() => void this.turn(number), wait))
+        this.timers.set(
+            number,
+            setTimeout(() => void this.turn(number), wait)
+        )
     }
 
     private async turn(number: number): Promise<void> {

@@ -155,7 +155,9 @@ export class Keeper {
             const gid = parseGid(branch.gid)
             const live = gid === undefined ? undefined : this.parts.resolver.find(setId(gid), this.node.address.number)
             if (live !== undefined) {
-                actions.push(this.parts.resolver.learn(live, { xid: branch.xid8, timeline: scan.timeline ?? undefined, owner: branch.owner }))
+                actions.push(
+                    this.parts.resolver.learn(live, { xid: branch.xid8, timeline: scan.timeline ?? undefined, owner: branch.owner })
+                )
                 if (live.action === 'commit') this.contradiction(verdict, branch)
             } else if (verdict.verdict === 'commit') {
                 late.push(branch)
@@ -171,7 +173,11 @@ export class Keeper {
     }
 
     private async judge(catalog: Catalog, prepared: readonly Prepared[]): Promise<void> {
-        const verdicts = await catalog.decide(this.node.address.number, prepared.map((branch) => branch.gid), prepared.map((branch) => branch.xid))
+        const verdicts = await catalog.decide(
+            this.node.address.number,
+            prepared.map((branch) => branch.gid),
+            prepared.map((branch) => branch.xid)
+        )
         this.verdicts = new Map(verdicts.map((verdict) => [verdict.gid, verdict]))
     }
 
@@ -190,7 +196,9 @@ export class Keeper {
         for (const set of found) ids.delete(setId(set))
         const ordered = [...ids.values()].map((branch) => this.carryOut('commit', branch, scan, pass))
         await this.parts.resolver.decide(
-            sets.map((set) => (set.outcome === null ? set : { ...set, branches: set.branches.filter((b) => b.node === this.node.address.number) })),
+            sets.map((set) =>
+                set.outcome === null ? set : { ...set, branches: set.branches.filter((b) => b.node === this.node.address.number) }
+            ),
             this.parts.uriOf
         )
         await Promise.all(ordered)
@@ -205,7 +213,11 @@ export class Keeper {
             this.refusals.delete(branch.gid)
             this.seen.delete(branch.gid)
             pass[action === 'commit' ? 'committed' : 'rolled_back'] += 1
-            this.parts.log.info(`branch ${fateOf(action)}`, { node: this.node.address.name, gid: branch.gid, because: this.verdicts.get(branch.gid)?.reason })
+            this.parts.log.info(`branch ${fateOf(action)}`, {
+                node: this.node.address.name,
+                gid: branch.gid,
+                because: this.verdicts.get(branch.gid)?.reason
+            })
             // Only of a committed set, forced the other way while its node was away, is there a record to keep.
             await this.parts.catalog()?.finish([{ ...parseGid(branch.gid)!, fate: fateOf(action), at: new Date().toISOString() }], [])
         } else if (answer.problem.trouble === 'absent') {
@@ -217,7 +229,10 @@ export class Keeper {
             this.refusals.set(branch.gid, { attempts, nextTry: Date.now() + wait * (0.5 + Math.random() / 2), problem: answer.problem })
             if (attempts === 1) {
                 this.parts.log.warning(why(action, 'incomplete'), {
-                    node: this.node.address.name, gid: branch.gid, sqlstate: answer.problem.sqlstate, error: answer.problem.message
+                    node: this.node.address.name,
+                    gid: branch.gid,
+                    sqlstate: answer.problem.sqlstate,
+                    error: answer.problem.message
                 })
             }
         }
@@ -238,7 +253,10 @@ export class Keeper {
         this.reported.add(branch.gid)
         const detail = `${branch.gid}: the state files saw its commit record, the coordinator has none. It is committed; was the coordinator restored from an older backup?`
         this.parts.log.error('coordinator contradicts the state files', { node: this.node.address.name, gid: branch.gid })
-        this.parts.catalog()?.noteEvent('contradiction', undefined, this.node.address.number, detail).catch(() => undefined)
+        this.parts
+            .catalog()
+            ?.noteEvent('contradiction', undefined, this.node.address.number, detail)
+            .catch(() => undefined)
     }
 
     /** What the node last showed as prepared: it still is, as far as anyone can tell, while the node does not answer. */
@@ -266,21 +284,37 @@ export class Keeper {
     private async endOrphans(sessions: readonly RemoteSession[]): Promise<void> {
         const catalog = this.parts.catalog()
         if (sessions.length === 0 || catalog === undefined) return
-        const orphaned = new Set(await catalog.orphaned(this.node.address.number, sessions.map((session) => session.name)))
+        const orphaned = new Set(
+            await catalog.orphaned(
+                this.node.address.number,
+                sessions.map((session) => session.name)
+            )
+        )
         for (const session of sessions) {
             if (!orphaned.has(session.name)) continue
             try {
                 if (await this.node.endSession(session)) {
-                    this.parts.log.info('ended a remote session whose local transaction is over', { node: this.node.address.name, pid: session.pid })
+                    this.parts.log.info('ended a remote session whose local transaction is over', {
+                        node: this.node.address.name,
+                        pid: session.pid
+                    })
                 }
             } catch (error) {
-                this.parts.log.warning('cannot end a remote session whose local transaction is over', { node: this.node.address.name, pid: session.pid, error: describeFailure(error).message })
+                this.parts.log.warning('cannot end a remote session whose local transaction is over', {
+                    node: this.node.address.name,
+                    pid: session.pid,
+                    error: describeFailure(error).message
+                })
             }
         }
     }
 
     /** Tells the coordinator what is to be seen here; only what changed since it was last told. */
-    private async show(scan: Scan | undefined, latency: number | undefined, failure: { sqlstate: string | undefined; message: string } | undefined): Promise<void> {
+    private async show(
+        scan: Scan | undefined,
+        latency: number | undefined,
+        failure: { sqlstate: string | undefined; message: string } | undefined
+    ): Promise<void> {
         const catalog = this.parts.catalog()
         if (catalog === undefined || this.retired) return
         if (scan === undefined && this.seen.size > 0) await this.judge(catalog, [...this.seen.values()])
@@ -290,10 +324,17 @@ export class Keeper {
         const changed = rows.filter((row) => told?.get(row.gid) !== next.get(row.gid))
         const gone = told && [...told.keys()].filter((gid) => !next.has(gid))
         const status: NodeStatusRow = {
-            node: this.node.address.number, reachable: this.reachable === true, since: this.since.toISOString(), checked_at: new Date().toISOString(),
-            ...(latency === undefined ? {} : { latency_ms: latency }), fence: this.node.fenceState, finishing_as: this.node.address.user,
+            node: this.node.address.number,
+            reachable: this.reachable === true,
+            since: this.since.toISOString(),
+            checked_at: new Date().toISOString(),
+            ...(latency === undefined ? {} : { latency_ms: latency }),
+            fence: this.node.fenceState,
+            finishing_as: this.node.address.user,
             ...(scan === undefined ? {} : { version: scan.version, prepared_max: scan.slots, prepared_used: scan.slots_used }),
-            ...(failure === undefined ? {} : { ...(failure.sqlstate === undefined ? {} : { sqlstate: failure.sqlstate }), message: failure.message })
+            ...(failure === undefined
+                ? {}
+                : { ...(failure.sqlstate === undefined ? {} : { sqlstate: failure.sqlstate }), message: failure.message })
         }
         const gist = JSON.stringify([status.reachable, status.fence, status.message, status.prepared_used, status.version])
         const due = gist !== this.lastStatus || Date.now() - this.lastShown > 5000
@@ -316,11 +357,16 @@ export class Keeper {
             else if (verdict.verdict === 'rollback' || verdict.verdict === 'commit') {
                 if (problem !== undefined) {
                     rows.set(branch.gid, {
-                        ...base, state: 'retry', decision: verdict.verdict, attempts: problem.attempts, next_retry_at: new Date(problem.nextTry).toISOString(),
+                        ...base,
+                        state: 'retry',
+                        decision: verdict.verdict,
+                        attempts: problem.attempts,
+                        next_retry_at: new Date(problem.nextTry).toISOString(),
                         ...problemFields(problem.problem)
                     })
                 }
-            } else if (verdict.verdict === 'running') rows.set(branch.gid, { ...base, state: 'running', decision: 'undecided', attempts: 0 })
+            } else if (verdict.verdict === 'running')
+                rows.set(branch.gid, { ...base, state: 'running', decision: 'undecided', attempts: 0 })
             else rows.set(branch.gid, { ...base, state: 'left alone', decision: 'unknown', attempts: 0, message: verdict.reason })
         }
         return [...rows.values()]
@@ -334,28 +380,44 @@ export class Keeper {
             const verdict = this.verdicts.get(branch.gid)?.verdict
             // A decided branch that is not pending was committed since it was seen.
             if (known.has(branch.gid) || verdict === 'commit') return []
-            return [{
-                gid: branch.gid, node: this.node.address.number, state: 'waiting', prepared_at: branch.prepared_at, owner: branch.owner, attempts: this.failures,
-                decision: verdict === 'rollback' ? verdict : verdict === 'running' ? 'undecided' : 'unknown', ...problemFields(reason)
-            }]
+            return [
+                {
+                    gid: branch.gid,
+                    node: this.node.address.number,
+                    state: 'waiting',
+                    prepared_at: branch.prepared_at,
+                    owner: branch.owner,
+                    attempts: this.failures,
+                    decision: verdict === 'rollback' ? verdict : verdict === 'running' ? 'undecided' : 'unknown',
+                    ...problemFields(reason)
+                }
+            ]
         })
         return [...pending, ...others]
     }
 
     private pendingRows(down: { sqlstate: string | undefined; message: string } | undefined): BranchStatusRow[] {
-        return this.parts.resolver.pendingOn(this.node.address.number)
+        return this.parts.resolver
+            .pendingOn(this.node.address.number)
             .filter((branch) => down !== undefined || branch.problem !== undefined || Date.now() - branch.since > SLOW)
             .map((branch) => ({
-                gid: branch.facts.gid, node: this.node.address.number, decision: branch.action,
+                gid: branch.facts.gid,
+                node: this.node.address.number,
+                decision: branch.action,
                 state: down !== undefined ? 'waiting' : branch.problem === undefined ? 'prepared' : 'retry',
                 attempts: branch.attempts + (down === undefined ? 0 : this.failures),
                 ...(branch.facts.owner === undefined ? {} : { owner: branch.facts.owner }),
-                ...(down !== undefined ? { next_retry_at: new Date(this.nextConnect).toISOString() }
-                    : branch.problem === undefined ? {} : { next_retry_at: new Date(branch.nextTry).toISOString() }),
+                ...(down !== undefined
+                    ? { next_retry_at: new Date(this.nextConnect).toISOString() }
+                    : branch.problem === undefined
+                      ? {}
+                      : { next_retry_at: new Date(branch.nextTry).toISOString() }),
                 ...problemFields(down ?? branch.problem)
             }))
     }
 }
 
-const problemFields = (problem: { readonly sqlstate: string | undefined; readonly message: string } | undefined): { sqlstate?: string; message?: string } =>
+const problemFields = (
+    problem: { readonly sqlstate: string | undefined; readonly message: string } | undefined
+): { sqlstate?: string; message?: string } =>
     problem === undefined ? {} : { ...(problem.sqlstate === undefined ? {} : { sqlstate: problem.sqlstate }), message: problem.message }

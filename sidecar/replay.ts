@@ -74,6 +74,8 @@ function apply(live: Replayed['live'], line: string, event: Extract<StateEvent, 
 }
 
 const damaged = (path: string, line: number): Refusal =>
-    new Refusal(`${path}, line ${line}, is damaged: its checksum does not match, or the file ends too early`,
+    new Refusal(
+        `${path}, line ${line}, is damaged: its checksum does not match, or the file ends too early`,
         'The sidecar will not guess what stood there. Keep a copy of the directory, then restore the file; or move the file away and start again: ' +
-        'what it held is rebuilt from the commit records in the database, which must be reachable and no older than the file.')
+            'what it held is rebuilt from the commit records in the database, which must be reachable and no older than the file.'
+    )

@@ -65,17 +65,33 @@ export class Requests {
     private carryOut(kind: string, given: Readonly<Record<string, unknown>>): Promise<unknown> {
         const text = (name: string): string => String(given[name] ?? '')
         switch (kind) {
-            case 'state_lines': return Promise.resolve(this.parts.state.linesOf(given['set'] === null ? undefined : text('set')))
-            case 'recover': return this.recover()
-            case 'retry': return this.retry(text('set'))
-            case 'force': return this.force({
-                action: text('action') === 'commit' ? 'commit' : 'rollback', set: text('set'), reason: text('reason'), by: text('by'),
-                node: typeof given['node'] === 'string' ? given['node'] : undefined, acceptMixed: given['accept_mixed'] === true
-            })
-            case 'acknowledge': return this.parts.catalog.acknowledge(text('set'), text('by'), text('reason')).then((outcome) => ({ outcome }))
-            case 'add_node': return this.addNode(text('server'), text('by'))
-            case 'check_node': return this.checkNode(text('server'))
-            default: throw new RequestError('0A000', `this sidecar does not know the request "${kind}"`, 'It is older than the schema: install the same version of both.')
+            case 'state_lines':
+                return Promise.resolve(this.parts.state.linesOf(given['set'] === null ? undefined : text('set')))
+            case 'recover':
+                return this.recover()
+            case 'retry':
+                return this.retry(text('set'))
+            case 'force':
+                return this.force({
+                    action: text('action') === 'commit' ? 'commit' : 'rollback',
+                    set: text('set'),
+                    reason: text('reason'),
+                    by: text('by'),
+                    node: typeof given['node'] === 'string' ? given['node'] : undefined,
+                    acceptMixed: given['accept_mixed'] === true
+                })
+            case 'acknowledge':
+                return this.parts.catalog.acknowledge(text('set'), text('by'), text('reason')).then((outcome) => ({ outcome }))
+            case 'add_node':
+                return this.addNode(text('server'), text('by'))
+            case 'check_node':
+                return this.checkNode(text('server'))
+            default:
+                throw new RequestError(
+                    '0A000',
+                    `this sidecar does not know the request "${kind}"`,
+                    'It is older than the schema: install the same version of both.'
+                )
         }
     }
 
@@ -91,8 +107,18 @@ export class Requests {
         const live = this.parts.resolver.sets.get(id)
         if (live === undefined) {
             const standing = await this.parts.catalog.standing(id)
-            if (standing?.standing === 'committed') throw new RequestError(WRONG_STATE, `set "${id}" is complete: there is nothing to retry`, `See: select * from pglobalxact.branches('${id}');`)
-            if (standing?.standing === 'running') throw new RequestError(WRONG_STATE, `the local transaction of set "${id}" is still running`, 'It is decided when that transaction ends.')
+            if (standing?.standing === 'committed')
+                throw new RequestError(
+                    WRONG_STATE,
+                    `set "${id}" is complete: there is nothing to retry`,
+                    `See: select * from pglobalxact.branches('${id}');`
+                )
+            if (standing?.standing === 'running')
+                throw new RequestError(
+                    WRONG_STATE,
+                    `the local transaction of set "${id}" is still running`,
+                    'It is decided when that transaction ends.'
+                )
             const passes = await Promise.all([...this.parts.keepers.values()].map((keeper) => keeper.look(true)))
             const gids = await this.preparedBranches(id)
             if (gids.size === 0 && passes.every((pass) => pass.rolled_back === 0)) throw unknownSet(id)
@@ -119,15 +145,31 @@ export class Requests {
         if (gids.size === 0 && first?.standing !== 'running') throw this.nothingToForce(order.set, standing ?? undefined)
         const chosen = [...gids].filter(([node]) => order.node === undefined || this.nameOf(node) === order.node)
         if (chosen.length === 0 && gids.size > 0) {
-            throw new RequestError(UNKNOWN_SET, `set "${order.set}" has no unfinished branch on node "${order.node}"`, `See: select * from pglobalxact.branches('${order.set}');`)
+            throw new RequestError(
+                UNKNOWN_SET,
+                `set "${order.set}" has no unfinished branch on node "${order.node}"`,
+                `See: select * from pglobalxact.branches('${order.set}');`
+            )
         }
         if (chosen.length === 0) await catalog.noteEvent(`forced ${order.action}`, order.set, undefined, `${order.by}: ${order.reason}`)
-        await catalog.recordForced(chosen.map(([, gid]) => gid), order.action, order.by, order.reason, order.acceptMixed)
-        this.parts.log.warning(`force_${order.action}`, { set: order.set, by: order.by, reason: order.reason, branches: chosen.map(([, gid]) => gid).join(',') })
+        await catalog.recordForced(
+            chosen.map(([, gid]) => gid),
+            order.action,
+            order.by,
+            order.reason,
+            order.acceptMixed
+        )
+        this.parts.log.warning(`force_${order.action}`, {
+            set: order.set,
+            by: order.by,
+            reason: order.reason,
+            branches: chosen.map(([, gid]) => gid).join(',')
+        })
         const results = await Promise.all(chosen.map(([node, gid]) => this.forceBranch(order, node, gid, prepared.get(node)?.owner)))
         this.parts.resolver.tellProgress()
         await this.parts.resolver.writeBack()
-        if (results.length === 0) return [{ node: '(all)', result: 'the session of its local transaction was ended; nothing was prepared yet' }]
+        if (results.length === 0)
+            return [{ node: '(all)', result: 'the session of its local transaction was ended; nothing was prepared yet' }]
         return results.sort((a, b) => a.node.localeCompare(b.node))
     }
 
@@ -140,20 +182,33 @@ export class Requests {
             await this.parts.resolver.attempt(live)
             if (live.fate === undefined && (node === undefined || !node.up)) {
                 this.parts.resolver.giveUp(live)
-                return { node: name, result: `${order.action} recorded: the node does not answer; it is no longer waited for, and the order is carried out if it returns` }
+                return {
+                    node: name,
+                    result: `${order.action} recorded: the node does not answer; it is no longer waited for, and the order is carried out if it returns`
+                }
             }
             return this.describe(live)
         }
         if (node === undefined || !node.up) return { node: name, result: `${order.action} recorded: carried out when the node returns` }
         const answer = await node.finish(order.action, gid, owner)
-        return { node: name, result: answer.ok ? (order.action === 'commit' ? 'committed' : 'rolled back') : `${order.action} recorded, tried again: ${answer.problem.message}` }
+        return {
+            node: name,
+            result: answer.ok
+                ? order.action === 'commit'
+                    ? 'committed'
+                    : 'rolled back'
+                : `${order.action} recorded, tried again: ${answer.problem.message}`
+        }
     }
 
     private async endRunning(order: Order, exists: boolean): Promise<void> {
         if (!exists) throw unknownSet(order.set)
         if (order.action === 'commit') {
-            throw new RequestError(WRONG_STATE, `the local transaction of set "${order.set}" is still running: it cannot be forced to commit`,
-                'COMMIT in its own session; or force_rollback, which ends that session first.')
+            throw new RequestError(
+                WRONG_STATE,
+                `the local transaction of set "${order.set}" is still running: it cannot be forced to commit`,
+                'COMMIT in its own session; or force_rollback, which ends that session first.'
+            )
         }
         await this.parts.catalog.endLocalSession(order.set).catch((error: unknown) => {
             throw property(error, 'code') === '42501' ? cannotEnd(order.set) : error
@@ -171,29 +226,45 @@ export class Requests {
     }
 
     private checkAgainstDecision(order: Order, standing: string | undefined): void {
-        const against = (standing === 'committed' && order.action === 'rollback') || (standing === 'rolled back' && order.action === 'commit')
+        const against =
+            (standing === 'committed' && order.action === 'rollback') || (standing === 'rolled back' && order.action === 'commit')
         if (against && !order.acceptMixed) {
-            throw new RequestError(WRONG_STATE, `set "${order.set}" is decided: its local transaction ${standing === 'committed' ? 'committed' : 'did not commit'}`,
-                `force_${order.action === 'commit' ? 'rollback' : 'commit'} goes with the decision. To go against it, and have a mixed set, add accept_mixed => true.`)
+            throw new RequestError(
+                WRONG_STATE,
+                `set "${order.set}" is decided: its local transaction ${standing === 'committed' ? 'committed' : 'did not commit'}`,
+                `force_${order.action === 'commit' ? 'rollback' : 'commit'} goes with the decision. To go against it, and have a mixed set, add accept_mixed => true.`
+            )
         }
     }
 
     private nothingToForce(id: string, standing: string | undefined): RequestError {
-        if (standing === 'committed') return new RequestError(WRONG_STATE, `set "${id}" is complete: there is nothing to force`, `See: select * from pglobalxact.branches('${id}');`)
-        if (standing === 'rolled back') return new RequestError(WRONG_STATE, `set "${id}" is not prepared on any node that answers: there is nothing to force`, 'Its local transaction did not commit; a branch on a node that returns later is rolled back by itself.')
+        if (standing === 'committed')
+            return new RequestError(
+                WRONG_STATE,
+                `set "${id}" is complete: there is nothing to force`,
+                `See: select * from pglobalxact.branches('${id}');`
+            )
+        if (standing === 'rolled back')
+            return new RequestError(
+                WRONG_STATE,
+                `set "${id}" is not prepared on any node that answers: there is nothing to force`,
+                'Its local transaction did not commit; a branch on a node that returns later is rolled back by itself.'
+            )
         return unknownSet(id)
     }
 
     /** Branches of a set that are prepared on the nodes that answer, looked at now. */
     private async preparedBranches(id: string): Promise<Map<number, { readonly gid: string; readonly owner: string }>> {
         const found = new Map<number, { readonly gid: string; readonly owner: string }>()
-        await Promise.all([...this.parts.keepers.values()].map(async ({ node }) => {
-            const scan = node.up ? await node.scan().catch(() => undefined) : undefined
-            for (const { gid, owner } of scan?.prepared ?? []) {
-                const part = parseGid(gid)
-                if (part !== undefined && setId(part) === id && part.node === node.address.number) found.set(part.node, { gid, owner })
-            }
-        }))
+        await Promise.all(
+            [...this.parts.keepers.values()].map(async ({ node }) => {
+                const scan = node.up ? await node.scan().catch(() => undefined) : undefined
+                for (const { gid, owner } of scan?.prepared ?? []) {
+                    const part = parseGid(gid)
+                    if (part !== undefined && setId(part) === id && part.node === node.address.number) found.set(part.node, { gid, owner })
+                }
+            })
+        )
         return found
     }
 
@@ -214,7 +285,8 @@ export class Requests {
     private async checkNode(server: string): Promise<unknown> {
         await this.parts.refreshNodes()
         const keeper = [...this.parts.keepers.values()].find((one) => one.node.address.name === server)
-        if (keeper === undefined) throw new RequestError(UNKNOWN_SET, `node "${server}" does not exist`, 'See: select * from pglobalxact.nodes();')
+        if (keeper === undefined)
+            throw new RequestError(UNKNOWN_SET, `node "${server}" does not exist`, 'See: select * from pglobalxact.nodes();')
         const pass = await keeper.look(true)
         return checkNode(keeper.node, pass.result, this.parts.coordinatorVersion)
     }
@@ -222,12 +294,15 @@ export class Requests {
     private describe(branch: Branch): BranchResult {
         const node = this.nameOf(branch.facts.node)
         if (branch.fate !== undefined) return { node, result: branch.fate }
-        const reason = branch.problem?.message ?? (branch.durable ? 'the node does not answer' : 'its decision cannot be written to the state files')
+        const reason =
+            branch.problem?.message ?? (branch.durable ? 'the node does not answer' : 'its decision cannot be written to the state files')
         return { node, result: `not yet ${branch.action === 'commit' ? 'committed' : 'rolled back'}: ${reason}` }
     }
 
     private nameOf(node: number): string {
-        return this.parts.keepers.get(node)?.node.address.name ?? makeGid({ coordinator: this.parts.coordinator, xid: '0', nonce: '', node })
+        return (
+            this.parts.keepers.get(node)?.node.address.name ?? makeGid({ coordinator: this.parts.coordinator, xid: '0', nonce: '', node })
+        )
     }
 }
 
@@ -241,8 +316,15 @@ interface Order {
 }
 
 const cannotEnd = (id: string): RequestError =>
-    new RequestError(WRONG_STATE, `the session of set "${id}" could not be ended`,
-        'Role pglobalxact needs membership in pg_signal_backend (and cannot end a superuser\'s session): end it by hand with pg_terminate_backend, then ask again.')
+    new RequestError(
+        WRONG_STATE,
+        `the session of set "${id}" could not be ended`,
+        "Role pglobalxact needs membership in pg_signal_backend (and cannot end a superuser's session): end it by hand with pg_terminate_backend, then ask again."
+    )
 
 const unknownSet = (id: string): RequestError =>
-    new RequestError(UNKNOWN_SET, `set "${id}" is not known: no commit record, no session, and no branch on any node that answers`, 'See: select * from pglobalxact.sets();')
+    new RequestError(
+        UNKNOWN_SET,
+        `set "${id}" is not known: no commit record, no session, and no branch on any node that answers`,
+        'See: select * from pglobalxact.sets();'
+    )

@@ -76,7 +76,14 @@ export class Resolver {
             if (event.kind !== 'branch') continue
             const branch = this.addBranch(live, event.branch)
             branch.durable = true
-            branch.fate = event.status === 'committed' ? 'committed' : event.status === 'rolled-back' ? 'rolled back' : event.status === 'unknown' ? 'unknown' : branch.fate
+            branch.fate =
+                event.status === 'committed'
+                    ? 'committed'
+                    : event.status === 'rolled-back'
+                      ? 'rolled back'
+                      : event.status === 'unknown'
+                        ? 'unknown'
+                        : branch.fate
         }
         this.settle(live)
     }
@@ -89,7 +96,9 @@ export class Resolver {
             const live = this.live(set)
             const added = this.merge(live, set, uriOf)
             if (added.length > 0) {
-                events.push(...added.map((branch): StateEvent => ({ kind: 'branch', set: live.key, branch: branch.facts, status: 'pending' })))
+                events.push(
+                    ...added.map((branch): StateEvent => ({ kind: 'branch', set: live.key, branch: branch.facts, status: 'pending' }))
+                )
                 events.push({ kind: 'phase', set: live.key, phase: 'commit' })
                 fresh.push(...added)
             }
@@ -123,7 +132,11 @@ export class Resolver {
     /** Tries every branch that is due; all of them, due or not, when the node has just come back. */
     async sweep(node: number, all: boolean): Promise<void> {
         const now = Date.now()
-        await Promise.all(this.pendingOn(node).filter((branch) => all || branch.nextTry <= now).map((branch) => this.attempt(branch)))
+        await Promise.all(
+            this.pendingOn(node)
+                .filter((branch) => all || branch.nextTry <= now)
+                .map((branch) => this.attempt(branch))
+        )
     }
 
     /** One try; never throws. What the node cannot be asked now is left for its next look. */
@@ -179,9 +192,16 @@ export class Resolver {
         for (const one of set.branches) {
             const known = live.branches.get(one.node)
             const gid = makeGid({ ...live.key, coordinator: this.parts.coordinator, node: one.node })
-            const branch = known ?? this.addBranch(live, {
-                node: one.node, gid, uri: uriOf(one.node), xid: one.xid ?? undefined, timeline: one.timeline ?? undefined, owner: one.owner ?? undefined
-            })
+            const branch =
+                known ??
+                this.addBranch(live, {
+                    node: one.node,
+                    gid,
+                    uri: uriOf(one.node),
+                    xid: one.xid ?? undefined,
+                    timeline: one.timeline ?? undefined,
+                    owner: one.owner ?? undefined
+                })
             if (one.forced !== null) branch.action = one.forced
             if (known !== undefined) continue
             // A fate on a set that is not complete stands; on a complete one the branch has come back and is settled again.
@@ -194,7 +214,19 @@ export class Resolver {
     private addBranch(set: LiveSet, facts: BranchFacts): Branch {
         const known = set.branches.get(facts.node)
         if (known !== undefined) return known
-        const branch: Branch = { set, facts, action: 'commit', fate: undefined, durable: false, busy: false, told: false, attempts: 0, nextTry: 0, problem: undefined, since: Date.now() }
+        const branch: Branch = {
+            set,
+            facts,
+            action: 'commit',
+            fate: undefined,
+            durable: false,
+            busy: false,
+            told: false,
+            attempts: 0,
+            nextTry: 0,
+            problem: undefined,
+            since: Date.now()
+        }
         set.branches.set(facts.node, branch)
         return branch
     }
@@ -203,10 +235,15 @@ export class Resolver {
     private async lookUp(node: Node, branch: Branch, problem: Problem): Promise<void> {
         try {
             const fate = await node.lookUpFate(branch.facts)
-            if (fate === undefined) this.retryLater(branch, { ...problem, trouble: 'retry', message: 'prepared, but held by another session' })
+            if (fate === undefined)
+                this.retryLater(branch, { ...problem, trouble: 'retry', message: 'prepared, but held by another session' })
             else this.finished(branch, fate)
         } catch {
-            this.retryLater(branch, { trouble: 'unknown', sqlstate: undefined, message: 'the node went away while the fate of the branch was looked up' })
+            this.retryLater(branch, {
+                trouble: 'unknown',
+                sqlstate: undefined,
+                message: 'the node went away while the fate of the branch was looked up'
+            })
         }
     }
 
@@ -218,7 +255,10 @@ export class Resolver {
         if (branch.attempts === 1) {
             this.parts.state.note([{ kind: 'phase', set: branch.set.key, phase: 'incomplete' }])
             this.parts.log.warning(why('commit', 'incomplete'), {
-                set: setId(branch.set.key), gid: branch.facts.gid, sqlstate: problem.sqlstate, error: problem.message
+                set: setId(branch.set.key),
+                gid: branch.facts.gid,
+                sqlstate: problem.sqlstate,
+                error: problem.message
             })
         }
     }
@@ -239,7 +279,11 @@ export class Resolver {
         const fates = [...set.branches.values()].map((branch) => branch.fate)
         if (set.complete || fates.includes(undefined)) return
         set.complete = true
-        const outcome = fates.some((fate) => fate === 'rolled back' || fate === 'forced rollback') ? 'mixed' : fates.includes('unknown') ? 'unknown' : 'committed'
+        const outcome = fates.some((fate) => fate === 'rolled back' || fate === 'forced rollback')
+            ? 'mixed'
+            : fates.includes('unknown')
+              ? 'unknown'
+              : 'committed'
         // A complete and committed set says it all in one row.
         if (outcome !== 'committed' || set.returned || fates.includes('forced commit')) this.tellFates(set)
         if (outcome !== 'committed') this.alarm(set, outcome)
@@ -257,9 +301,14 @@ export class Resolver {
 
     private alarm(set: LiveSet, outcome: 'mixed' | 'unknown'): void {
         const detail = [...set.branches.values()].map((branch) => `${branch.facts.gid} ${branch.fate}`).join(', ')
-        this.parts.log.error(outcome === 'mixed' ? 'set is mixed: a branch went against its decision' : 'fate of a branch cannot be proved',
-            { set: setId(set.key), branches: detail })
-        this.parts.catalog()?.noteEvent(outcome, setId(set.key), undefined, detail).catch(() => undefined)
+        this.parts.log.error(
+            outcome === 'mixed' ? 'set is mixed: a branch went against its decision' : 'fate of a branch cannot be proved',
+            { set: setId(set.key), branches: detail }
+        )
+        this.parts
+            .catalog()
+            ?.noteEvent(outcome, setId(set.key), undefined, detail)
+            .catch(() => undefined)
     }
 
     private async flush(): Promise<void> {
@@ -277,7 +326,9 @@ export class Resolver {
                 return
             }
             for (const row of completes) this.sets.delete(setId(row))
-            this.parts.state.note(completes.map((row): StateEvent => ({ kind: 'phase', set: { xid: row.xid, nonce: row.nonce }, phase: 'complete' })))
+            this.parts.state.note(
+                completes.map((row): StateEvent => ({ kind: 'phase', set: { xid: row.xid, nonce: row.nonce }, phase: 'complete' }))
+            )
         }
     }
 }

@@ -48,8 +48,9 @@ async function connect(config: ClientConfig): Promise<Client> {
     client.on('error', () => undefined) // the query under way, or the next, tells
     try {
         await client.connect()
-        await Promise.all(SETTINGS.map(([name, value]) =>
-            client.query('select set_config($1, $2, false)', [name, value]).catch(() => undefined)))
+        await Promise.all(
+            SETTINGS.map(([name, value]) => client.query('select set_config($1, $2, false)', [name, value]).catch(() => undefined))
+        )
         return client
     } catch (error) {
         destroy(client)

@@ -58,7 +58,13 @@ export class Sidecar {
     }
 
     /** Everything that can be wrong with the state directory is said here, before the database is needed. */
-    static async prepare(config: Config, who: Omit<Introduction, 'home' | 'stateDirectory'>, uid: number, log: Log, fault: FaultPoints): Promise<Sidecar> {
+    static async prepare(
+        config: Config,
+        who: Omit<Introduction, 'home' | 'stateDirectory'>,
+        uid: number,
+        log: Log,
+        fault: FaultPoints
+    ): Promise<Sidecar> {
         const directory = await openStateDir(config.stateDir, uid)
         const read = await replay(config.stateDir)
         if (read.torn !== undefined) log.warning('dropped a line that a crash left unfinished', { at: read.torn })
@@ -129,7 +135,10 @@ export class Sidecar {
             })
         } catch (error) {
             if (this.acting === undefined && isHopeless(error)) {
-                throw new Refusal(`cannot log in to the coordinator: ${messageOf(error)}`, 'Check --database-url or the PG* variables, the role\'s password, and pg_hba.conf.')
+                throw new Refusal(
+                    `cannot log in to the coordinator: ${messageOf(error)}`,
+                    "Check --database-url or the PG* variables, the role's password, and pg_hba.conf."
+                )
             }
             this.complain(`cannot reach the coordinator: ${messageOf(error)}`)
             return undefined
@@ -139,13 +148,23 @@ export class Sidecar {
     private async checkSchema(catalog: Catalog): Promise<void> {
         const found = await catalog.schemaVersion().catch((error: unknown) => {
             if (property(error, 'code') !== '42501') throw error
-            throw new Refusal(`this role may not use schema pglobalxact: ${messageOf(error)}`, 'Log in as role pglobalxact, or as a member of it.')
+            throw new Refusal(
+                `this role may not use schema pglobalxact: ${messageOf(error)}`,
+                'Log in as role pglobalxact, or as a member of it.'
+            )
         })
         if (found === NEWEST_MIGRATION) return
         throw found === undefined
-            ? new Refusal('schema pglobalxact is not installed in this database', 'Run "make install-sql" (or: npx pglobalxact install) against it first.')
-            : new Refusal(`schema pglobalxact is at version ${found}, this sidecar needs ${NEWEST_MIGRATION}`,
-                found < NEWEST_MIGRATION ? 'Run "make install-sql" of this version.' : 'Install the sidecar of the version that installed the schema.')
+            ? new Refusal(
+                  'schema pglobalxact is not installed in this database',
+                  'Run "make install-sql" (or: npx pglobalxact install) against it first.'
+              )
+            : new Refusal(
+                  `schema pglobalxact is at version ${found}, this sidecar needs ${NEWEST_MIGRATION}`,
+                  found < NEWEST_MIGRATION
+                      ? 'Run "make install-sql" of this version.'
+                      : 'Install the sidecar of the version that installed the schema.'
+              )
     }
 
     /** Waits until this sidecar is the one that acts; undefined when the connection ends or the process stops first. */
@@ -162,12 +181,30 @@ export class Sidecar {
 
     private beginActing(coordinator: string): Acting {
         if (this.read.coordinator !== undefined) this.checkCoordinator(this.read.coordinator, coordinator)
-        const state = StateFile.open(this.config.stateDir, { coordinator, home: this.directory.home }, this.config, this.read, this.log, this.fault)
+        const state = StateFile.open(
+            this.config.stateDir,
+            { coordinator, home: this.directory.home },
+            this.config,
+            this.read,
+            this.log,
+            this.fault
+        )
         const nodes: NodeSet = new NodeSet({
-            coordinator, home: this.directory.home, config: this.config, log: this.log, catalog: () => this.catalog, resolver: () => resolver
+            coordinator,
+            home: this.directory.home,
+            config: this.config,
+            log: this.log,
+            catalog: () => this.catalog,
+            resolver: () => resolver
         })
         const resolver = new Resolver({
-            state, nodes: nodes.byNumber, log: this.log, fault: this.fault, coordinator, retryCap: this.config.retryCap, catalog: () => this.catalog
+            state,
+            nodes: nodes.byNumber,
+            log: this.log,
+            fault: this.fault,
+            coordinator,
+            retryCap: this.config.retryCap,
+            catalog: () => this.catalog
         })
         for (const { events } of this.read.live.values()) {
             const key = events.flatMap((event) => ('set' in event ? [event.set] : []))[0]
@@ -178,8 +215,10 @@ export class Sidecar {
 
     private checkCoordinator(mine: string, found: string): void {
         if (mine === found) return
-        throw new Refusal(`state directory ${this.config.stateDir} belongs to coordinator ${mine}, this database is coordinator ${found}`,
-            'Give each coordinator a state directory of its own, or point the sidecar at the right database.')
+        throw new Refusal(
+            `state directory ${this.config.stateDir} belongs to coordinator ${mine}, this database is coordinator ${found}`,
+            'Give each coordinator a state directory of its own, or point the sidecar at the right database.'
+        )
     }
 
     /**
@@ -194,7 +233,10 @@ export class Sidecar {
         const look = async (): Promise<boolean> => {
             const { snapshot, sets, requests } = await catalog.look(since)
             since = snapshot
-            if (sets !== null) void acting.resolver.decide(sets, acting.nodes.uriOf).catch((error: unknown) => this.log.error('decide', { error: String(error) }))
+            if (sets !== null)
+                void acting.resolver
+                    .decide(sets, acting.nodes.uriOf)
+                    .catch((error: unknown) => this.log.error('decide', { error: String(error) }))
             acting.resolver.start()
             if (requests) void this.serveRequests(catalog, acting)
             return sets !== null
@@ -222,8 +264,14 @@ export class Sidecar {
 
     private async serveRequests(catalog: Catalog, acting: Acting): Promise<void> {
         const requests = new Requests({
-            coordinator: acting.coordinator, coordinatorVersion: acting.version, catalog, state: acting.state, resolver: acting.resolver, keepers: acting.nodes.keepers,
-            log: this.log, refreshNodes: () => acting.nodes.refresh(catalog)
+            coordinator: acting.coordinator,
+            coordinatorVersion: acting.version,
+            catalog,
+            state: acting.state,
+            resolver: acting.resolver,
+            keepers: acting.nodes.keepers,
+            log: this.log,
+            refreshNodes: () => acting.nodes.refresh(catalog)
         })
         await requests.serve().catch((error: unknown) => this.log.warning('request', { error: messageOf(error) }))
     }

@@ -30,25 +30,38 @@ export async function openStateDir(path: string, uid: number): Promise<StateDir>
 async function check(path: string, uid: number): Promise<void> {
     const found = await stat(path).catch(() => undefined)
     if (found === undefined || !found.isDirectory()) {
-        throw new Refusal(`state directory ${path} does not exist`, `Create it for the user the sidecar runs as: install -d -m 0700 ${path}`)
+        throw new Refusal(
+            `state directory ${path} does not exist`,
+            `Create it for the user the sidecar runs as: install -d -m 0700 ${path}`
+        )
     }
     if (found.uid !== uid) {
-        throw new Refusal(`state directory ${path} belongs to uid ${found.uid}, not to this process (uid ${uid})`,
-            'Run the sidecar as its owner, or give it a directory of its own.')
+        throw new Refusal(
+            `state directory ${path} belongs to uid ${found.uid}, not to this process (uid ${uid})`,
+            'Run the sidecar as its owner, or give it a directory of its own.'
+        )
     }
     if ((found.mode & 0o077) !== 0) {
-        throw new Refusal(`state directory ${path} is open to other users (mode ${(found.mode & 0o777).toString(8)})`, `Run: chmod 0700 ${path}`)
+        throw new Refusal(
+            `state directory ${path} is open to other users (mode ${(found.mode & 0o777).toString(8)})`,
+            `Run: chmod 0700 ${path}`
+        )
     }
     // access() lets root through on a read-only file system: only writing tells.
     try {
         await access(path, constants.W_OK | constants.X_OK)
         await rm(await mkdtemp(join(path, '.probe-')), { recursive: true })
     } catch (error) {
-        throw new Refusal(`state directory ${path} cannot be written: ${property(error, 'code') ?? String(error)}`,
-            'Check its permissions, whether its file system is mounted read-only, and the space left on it.')
+        throw new Refusal(
+            `state directory ${path} cannot be written: ${property(error, 'code') ?? String(error)}`,
+            'Check its permissions, whether its file system is mounted read-only, and the space left on it.'
+        )
     }
     if (Buffer.byteLength(join(path, SOCKET)) > LONGEST_SOCKET_PATH) {
-        throw new Refusal(`the path of state directory ${path} is too long`, `At most ${LONGEST_SOCKET_PATH - SOCKET.length - 1} bytes: it holds a Unix socket.`)
+        throw new Refusal(
+            `the path of state directory ${path} is too long`,
+            `At most ${LONGEST_SOCKET_PATH - SOCKET.length - 1} bytes: it holds a Unix socket.`
+        )
     }
 }
 
@@ -73,7 +86,10 @@ async function hold(path: string): Promise<Server> {
 }
 
 const inUse = (path: string): Refusal =>
-    new Refusal(`another sidecar is using this state directory (${path} answers)`, 'Stop it first, or give this one a directory of its own.')
+    new Refusal(
+        `another sidecar is using this state directory (${path} answers)`,
+        'Stop it first, or give this one a directory of its own.'
+    )
 
 function ask(path: string): Promise<string | undefined> {
     return new Promise((done) => {
@@ -93,7 +109,10 @@ async function readHome(path: string, directory: string): Promise<string> {
     })
     if (found !== undefined && /^[0-9a-f]{16}\n$/.test(found)) return found.trim()
     if (found !== undefined && found !== '') {
-        throw new Refusal(`${path} does not hold a home id`, 'Restore it from a copy; or remove it and allow the new id with pglobalxact.adopt(reason).')
+        throw new Refusal(
+            `${path} does not hold a home id`,
+            'Restore it from a copy; or remove it and allow the new id with pglobalxact.adopt(reason).'
+        )
     }
     const home = randomBytes(8).toString('hex')
     const file = await open(path, 'w', 0o600)

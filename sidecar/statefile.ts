@@ -143,7 +143,8 @@ export class StateFile {
         for (;;) {
             try {
                 if (this.live.size === 0 && this.waiting.length === 0) await this.removeAll()
-                else if (this.file === undefined || this.size > Math.max(this.limits.segmentBytes, 2 * this.sizeWhenCompacted)) await this.compact()
+                else if (this.file === undefined || this.size > Math.max(this.limits.segmentBytes, 2 * this.sizeWhenCompacted))
+                    await this.compact()
                 else {
                     const { bytesWritten } = await this.file.write(text)
                     this.size += bytesWritten
@@ -170,7 +171,8 @@ export class StateFile {
 
     private async giveUp(error: unknown): Promise<void> {
         const message = `state files cannot be written: ${messageOf(error)}`
-        if (this.problem !== message) this.log.error('state files cannot be written', { directory: this.directory, error: messageOf(error) })
+        if (this.problem !== message)
+            this.log.error('state files cannot be written', { directory: this.directory, error: messageOf(error) })
         this.problem = message
         await this.retire()
     }
@@ -185,7 +187,10 @@ export class StateFile {
             const now = new Date()
             const text =
                 formatLine({ kind: 'header', ...this.frame, segment: number }, now) +
-                [...this.live.values()].flat().map((line) => `${line}\n`).join('') +
+                [...this.live.values()]
+                    .flat()
+                    .map((line) => `${line}\n`)
+                    .join('') +
                 formatLine({ kind: 'compacted', sets: this.live.size }, now)
             await file.writeFile(text)
             await file.sync()

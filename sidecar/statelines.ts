@@ -105,9 +105,11 @@ function parseBranch(set: SetKey, rest: readonly string[]): StateEvent | undefin
 }
 
 const facts = (words: readonly string[]): Map<string, string> =>
-    new Map(words.map((word): [string, string] => {
-        const cut = word.indexOf('=')
-        return [word.slice(0, Math.max(cut, 0)), decodeURIComponent(word.slice(cut + 1))]
-    }))
+    new Map(
+        words.map((word): [string, string] => {
+            const cut = word.indexOf('=')
+            return [word.slice(0, Math.max(cut, 0)), decodeURIComponent(word.slice(cut + 1))]
+        })
+    )
 
 const wholeNumber = (text: string | undefined): number | undefined => (text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined)

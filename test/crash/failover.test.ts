@@ -25,7 +25,10 @@ describe('a failover of the coordinator', () => {
         await installGate(world)
         old = world.coordinator
         standby = await addStandby(old, 'a2')
-        await until('the sidecar acts again', async () => (await world.admin("select from pglobalxact.status() where sidecar = 'acting'")).length > 0)
+        await until(
+            'the sidecar acts again',
+            async () => (await world.admin("select from pglobalxact.status() where sidecar = 'acting'")).length > 0
+        )
     })
     afterEach(async () => {
         world.coordinator = standby
@@ -99,13 +102,22 @@ describe('a failover of the coordinator', () => {
         await standby.start()
         await takeOverFromDead()
         const rows = await until('the lost set is shown', async () => {
-            const found = await world.admin<{ node: string; state: string; last_error: string }>('select node, state, last_error from pglobalxact.branches() where set_id = $1 order by node', [set])
+            const found = await world.admin<{ node: string; state: string; last_error: string }>(
+                'select node, state, last_error from pglobalxact.branches() where set_id = $1 order by node',
+                [set]
+            )
             return found.length === 2 && found
         })
-        expect(rows.map((row) => [row.node, row.state])).to.deep.equal([['b', 'left alone'], ['c', 'left alone']])
+        expect(rows.map((row) => [row.node, row.state])).to.deep.equal([
+            ['b', 'left alone'],
+            ['c', 'left alone']
+        ])
         expect(rows[0]!.last_error).to.match(/time line/)
         expect(await outcomeOf(world, set)).to.equal('unknown')
-        const forced = await world.admin<{ result: string }>("select result from pglobalxact.force_rollback($1, reason => 'lost in the failover')", [set])
+        const forced = await world.admin<{ result: string }>(
+            "select result from pglobalxact.force_rollback($1, reason => 'lost in the failover')",
+            [set]
+        )
         expect(forced.map((row) => row.result)).to.deep.equal(['rolled back', 'rolled back'])
         await ledger.closesAs('rolled back', undefined)
     })
@@ -125,7 +137,10 @@ describe('a failover of a node', () => {
         world = await createGround({ name: 'nodefail' })
         old = world.nodes.get('b')!
         standby = await addStandby(old, 'b2')
-        await until('the node is back', async () => (await world.admin("select from pglobalxact.nodes() where node = 'b' and reachable")).length > 0)
+        await until(
+            'the node is back',
+            async () => (await world.admin("select from pglobalxact.nodes() where node = 'b' and reachable")).length > 0
+        )
     })
     afterEach(async () => {
         world.nodes.set('b', standby)

@@ -21,7 +21,9 @@ describe('what is not its own', () => {
     after(() => world.destroy())
 
     const onNode = (user?: 'node_app'): Promise<Client> =>
-        world.nodes.get('b')!.connect(user === undefined ? { database: world.database } : { database: world.database, user, password: PASSWORDS[user] })
+        world.nodes
+            .get('b')!
+            .connect(user === undefined ? { database: world.database } : { database: world.database, user, password: PASSWORDS[user] })
 
     async function prepare(gid: string, database = world.database): Promise<void> {
         const client = await world.nodes.get('b')!.connect({ database })
@@ -36,7 +38,12 @@ describe('what is not its own', () => {
 
     it('prepared transactions of other coordinators, other managers and other databases stay as they are', async () => {
         const xid = (await world.sql<{ xid: string }>('select pg_current_xact_id()::text as xid'))[0]!.xid
-        const foreign = [`pgx_${own === 'deadbeef' ? 'feedbeef' : 'deadbeef'}_${xid}_0123abcd_1`, 'some transaction manager', `pgx_${own}_nonsense`, '1_2_3']
+        const foreign = [
+            `pgx_${own === 'deadbeef' ? 'feedbeef' : 'deadbeef'}_${xid}_0123abcd_1`,
+            'some transaction manager',
+            `pgx_${own}_nonsense`,
+            '1_2_3'
+        ]
         for (const gid of foreign) await prepare(gid)
         const elsewhere = `pgx_${own}_${xid}_0123abcd_1`
         await prepare(elsewhere, 'postgres')
@@ -52,14 +59,18 @@ describe('what is not its own', () => {
 
     it('a branch of our form that no transaction of this database made is shown and left alone, and so is one that names another node', async () => {
         const xid = (await world.sql<{ xid: string }>('select pg_current_xact_id()::text as xid'))[0]!.xid
-        const nonce = (await world.sql<{ n: string }>('select pglobalxact._nonce($1, $2::xid8, pg_postmaster_start_time()) as n', [own, xid]))[0]!.n
+        const nonce = (
+            await world.sql<{ n: string }>('select pglobalxact._nonce($1, $2::xid8, pg_postmaster_start_time()) as n', [own, xid])
+        )[0]!.n
         const stranger = `pgx_${own}_${xid}_0123abcd_1`
         const misplaced = `pgx_${own}_${xid}_${nonce}_2`
         await prepare(stranger)
         await prepare(misplaced)
         try {
             const rows = await until('both are shown', async () => {
-                const found = await world.admin<{ gid: string; state: string; last_error: string }>('select gid, state, last_error from pglobalxact.branches()')
+                const found = await world.admin<{ gid: string; state: string; last_error: string }>(
+                    'select gid, state, last_error from pglobalxact.branches()'
+                )
                 return found.length === 2 && found
             })
             expect(rows.map((row) => row.state)).to.deep.equal(['left alone', 'left alone'])
@@ -115,7 +126,9 @@ describe('what is not its own', () => {
             await world.admin('select * from pglobalxact.recover()')
             await world.admin('select * from pglobalxact.recover()')
             await client.query('commit')
-            expect((await client.query<{ outcome: string }>('select pglobalxact.await() as outcome')).rows[0]!.outcome).to.equal('committed')
+            expect((await client.query<{ outcome: string }>('select pglobalxact.await() as outcome')).rows[0]!.outcome).to.equal(
+                'committed'
+            )
             const after = await world.balances()
             expect([after['b']! - before['b']!, after['c']! - before['c']!]).to.deep.equal([10, 10])
         }
@@ -137,14 +150,22 @@ describe('what is not its own', () => {
             await squat(await onNode('node_app'), FENCE, Number.parseInt(own, 16) | 0)
             await world.startSidecar()
             await setWorks()
-            expect((await world.admin<{ fence: string }>('select fence from pglobalxact.nodes()')).map((row) => row.fence)).to.deep.equal(['held', 'held'])
+            expect((await world.admin<{ fence: string }>('select fence from pglobalxact.nodes()')).map((row) => row.fence)).to.deep.equal([
+                'held',
+                'held'
+            ])
         })
 
         it('to look like an acting sidecar convince nobody: a call fails at once', async () => {
             await world.sidecar!.stop()
             await squat(await world.connect(), ACTING, 0)
-            const error = await world.admin('select * from pglobalxact.recover()').then(() => undefined, (thrown: unknown) => thrown)
-            expect(error).to.have.property('message').that.matches(/no sidecar is running/)
+            const error = await world.admin('select * from pglobalxact.recover()').then(
+                () => undefined,
+                (thrown: unknown) => thrown
+            )
+            expect(error)
+                .to.have.property('message')
+                .that.matches(/no sidecar is running/)
         })
     })
 })

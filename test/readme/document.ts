@@ -9,119 +9,134 @@
  * A comment such as <!-- stage: kill tokyo --> says what happens between two of them.
  */
 export interface Typed {
-  readonly kind: 'typed';
-  readonly session: string;
-  readonly prompts: readonly string[];
-  readonly lines: readonly string[];
-  readonly answer: readonly string[];
-  readonly lineNumber: number;
+    readonly kind: 'typed'
+    readonly session: string
+    readonly prompts: readonly string[]
+    readonly lines: readonly string[]
+    readonly answer: readonly string[]
+    readonly lineNumber: number
 }
 
 export interface Event {
-  readonly kind: 'event';
-  readonly what: string;
-  readonly lineNumber: number;
+    readonly kind: 'event'
+    readonly what: string
+    readonly lineNumber: number
 }
 
 interface Prose {
-  readonly kind: 'prose';
-  readonly line: string;
+    readonly kind: 'prose'
+    readonly line: string
 }
 
-export type Item = Typed | Event | Prose;
+export type Item = Typed | Event | Prose
 
-const PROMPT = /^(bank[=\-('"$][*!]?[>#]) ?(.*)$/;
-const CONTINUED = /^bank[-('"$]/;
+const PROMPT = /^(bank[=\-('"$][*!]?[>#]) ?(.*)$/
+const CONTINUED = /^bank[-('"$]/
 
 export function parse(text: string): Item[] {
-  const items: Item[] = [];
-  let session: string | undefined;
-  for (const [index, line] of text.split('\n').entries()) {
-    const lineNumber = index + 1;
-    const fence = /^```(\w*)\s*(\w*)\s*$/.exec(line);
-    const event = /^<!-- stage: (.*) -->$/.exec(line);
-    const prompt = session === undefined ? null : PROMPT.exec(line);
-    const last = items.at(-1);
-    if (fence) {
-      session = session === undefined && fence[1] === 'psql' ? fence[2] || 'dba' : undefined;
-      items.push({ kind: 'prose', line });
-    } else if (event) {
-      items.push({ kind: 'event', what: event[1]!, lineNumber });
-    } else if (session !== undefined && prompt) {
-      const [, mark = '', typed = ''] = prompt;
-      if (CONTINUED.test(mark) && last?.kind === 'typed') {
-        items[items.length - 1] = { ...last, prompts: [...last.prompts, mark], lines: [...last.lines, typed] };
-      } else {
-        items.push({ kind: 'typed', session, prompts: [mark], lines: [typed], answer: [], lineNumber });
-      }
-    } else if (session !== undefined && last?.kind === 'typed') {
-      items[items.length - 1] = { ...last, answer: [...last.answer, line] };
-    } else {
-      items.push({ kind: 'prose', line });
+    const items: Item[] = []
+    let session: string | undefined
+    for (const [index, line] of text.split('\n').entries()) {
+        const lineNumber = index + 1
+        const fence = /^```(\w*)\s*(\w*)\s*$/.exec(line)
+        const event = /^<!-- stage: (.*) -->$/.exec(line)
+        const prompt = session === undefined ? null : PROMPT.exec(line)
+        const last = items.at(-1)
+        if (fence) {
+            session = session === undefined && fence[1] === 'psql' ? fence[2] || 'dba' : undefined
+            items.push({ kind: 'prose', line })
+        } else if (event) {
+            items.push({ kind: 'event', what: event[1]!, lineNumber })
+        } else if (session !== undefined && prompt) {
+            const [, mark = '', typed = ''] = prompt
+            if (CONTINUED.test(mark) && last?.kind === 'typed') {
+                items[items.length - 1] = { ...last, prompts: [...last.prompts, mark], lines: [...last.lines, typed] }
+            } else {
+                items.push({ kind: 'typed', session, prompts: [mark], lines: [typed], answer: [], lineNumber })
+            }
+        } else if (session !== undefined && last?.kind === 'typed') {
+            items[items.length - 1] = { ...last, answer: [...last.answer, line] }
+        } else {
+            items.push({ kind: 'prose', line })
+        }
     }
-  }
-  return items;
+    return items
 }
 
 export function render(items: readonly Item[]): string {
-  return items.flatMap((item) => {
-    if (item.kind === 'prose') return [item.line];
-    if (item.kind === 'event') return [`<!-- stage: ${item.what} -->`];
-    return [...item.lines.map((line, i) => `${item.prompts[i]} ${line}`.trimEnd()), ...item.answer];
-  }).join('\n').replace(/\n\n```$/gm, '\n```');
+    return items
+        .flatMap((item) => {
+            if (item.kind === 'prose') return [item.line]
+            if (item.kind === 'event') return [`<!-- stage: ${item.what} -->`]
+            return [...item.lines.map((line, i) => `${item.prompts[i]} ${line}`.trimEnd()), ...item.answer]
+        })
+        .join('\n')
+        .replace(/\n\n```$/gm, '\n```')
 }
 
 /** Names that the document and the servers give to the same thing. */
-const NAME = /pgx_([0-9a-f]{8})_(\d+_[0-9a-f]{8})_|(\d+_[0-9a-f]{8})(?![0-9a-f])|\b([0-9a-f]{16})\b/g;
+const NAME = /pgx_([0-9a-f]{8})_(\d+_[0-9a-f]{8})_|(\d+_[0-9a-f]{8})(?![0-9a-f])|\b([0-9a-f]{16})\b/g
 
 /** What differs from run to run and means nothing. */
 const MASKS: readonly (readonly [RegExp, string])[] = [
-  [/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d)?/g, '<time>'],
-  [/(?:\d+ days? )?\d\d:\d\d:\d\d(?:\.\d+)?/g, '<interval>'],
-  [/\b[0-9a-f]{8}\b/g, '<hex>'],
-  [/\bpid \d+/g, '<pid>'],
-  [/\bxid=\d+/g, '<xid>'],
-  [/(?<![\d.])\d+\.\d+(?![\d.])/g, '<number>'],
-];
+    [/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d)?/g, '<time>'],
+    [/(?:\d+ days? )?\d\d:\d\d:\d\d(?:\.\d+)?/g, '<interval>'],
+    [/\b[0-9a-f]{8}\b/g, '<hex>'],
+    [/\bpid \d+/g, '<pid>'],
+    [/\bxid=\d+/g, '<xid>'],
+    [/(?<![\d.])\d+\.\d+(?![\d.])/g, '<number>']
+]
 
 /** Columns of no interest to a comparison, wherever they appear. */
-const VOLATILE = /^(attempts|next_retry|age|since|prepared_for|latency_ms|pid|id|took|state_bytes|state_directory|running_for|last_seen|host)$/;
+const VOLATILE =
+    /^(attempts|next_retry|age|since|prepared_for|latency_ms|pid|id|took|state_bytes|state_directory|running_for|last_seen|host)$/
 
 export interface Skeleton {
-  readonly shape: string;
-  readonly names: readonly string[];
+    readonly shape: string
+    readonly names: readonly string[]
 }
 
 /** An answer without what varies, and the names in it in their order. */
 export function skeleton(lines: readonly string[]): Skeleton {
-  const names: string[] = [];
-  const text = maskColumns(lines).join('\n').replace(NAME, (whole, ...parts: (string | undefined)[]) => {
-    const found = parts.slice(0, 4).filter((part) => part !== undefined);
-    names.push(...found);
-    return found.reduce((all, part) => all.replace(part, '<name>'), whole);
-  });
-  const masked = MASKS.reduce((all, [pattern, word]) => all.replace(pattern, word), text);
-  const shape = masked.replace(/-{2,}/g, '--').replace(/[ \t]+/g, ' ').replace(/ ?\n ?/g, '\n').replace(/\n{2,}/g, '\n').trim();
-  return { shape, names };
+    const names: string[] = []
+    const text = maskColumns(lines)
+        .join('\n')
+        .replace(NAME, (whole, ...parts: (string | undefined)[]) => {
+            const found = parts.slice(0, 4).filter((part) => part !== undefined)
+            names.push(...found)
+            return found.reduce((all, part) => all.replace(part, '<name>'), whole)
+        })
+    const masked = MASKS.reduce((all, [pattern, word]) => all.replace(pattern, word), text)
+    const shape = masked
+        .replace(/-{2,}/g, '--')
+        .replace(/[ \t]+/g, ' ')
+        .replace(/ ?\n ?/g, '\n')
+        .replace(/\n{2,}/g, '\n')
+        .trim()
+    return { shape, names }
 }
 
 function maskColumns(lines: readonly string[]): string[] {
-  let columns: readonly number[] = [];
-  return lines.map((line, i) => {
-    const cells = line.split('|');
-    if (/^-+(\+-+)*$/.test(lines[i + 1] ?? '')) {
-      columns = cells.flatMap((cell, at) => (VOLATILE.test(cell.trim()) ? [at] : []));
-    } else if (/^\(\d+ rows?\)$/.test(line)) {
-      columns = [];
-    } else if (cells.length === 2 && VOLATILE.test(cells[0]!.trim())) {
-      return `${cells[0]}| <volatile>`; // expanded display
-    }
-    const isRow = cells.length > 1 && !/^-+\[|^-+\+/.test(line) && !/^-+(\+-+)*$/.test(lines[i + 1] ?? '');
-    return isRow ? cells.map((cell, at) => (columns.includes(at) ? ' <volatile> ' : cell)).join('|') : line;
-  });
+    let columns: readonly number[] = []
+    return lines.map((line, i) => {
+        const cells = line.split('|')
+        if (/^-+(\+-+)*$/.test(lines[i + 1] ?? '')) {
+            columns = cells.flatMap((cell, at) => (VOLATILE.test(cell.trim()) ? [at] : []))
+        } else if (/^\(\d+ rows?\)$/.test(line)) {
+            columns = []
+        } else if (cells.length === 2 && VOLATILE.test(cells[0]!.trim())) {
+            return `${cells[0]}| <volatile>` // expanded display
+        }
+        const isRow = cells.length > 1 && !/^-+\[|^-+\+/.test(line) && !/^-+(\+-+)*$/.test(lines[i + 1] ?? '')
+        return isRow ? cells.map((cell, at) => (columns.includes(at) ? ' <volatile> ' : cell)).join('|') : line
+    })
 }
 
 /** Replaces the document's names in what is to be typed. */
 export const rename = (text: string, names: ReadonlyMap<string, string>): string =>
-  text.replace(NAME, (whole, ...parts: (string | undefined)[]) =>
-    parts.slice(0, 4).filter((part) => part !== undefined).reduce((all, part) => all.replace(part, names.get(part) ?? part), whole));
+    text.replace(NAME, (whole, ...parts: (string | undefined)[]) =>
+        parts
+            .slice(0, 4)
+            .filter((part) => part !== undefined)
+            .reduce((all, part) => all.replace(part, names.get(part) ?? part), whole)
+    )

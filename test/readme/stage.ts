@@ -1,100 +1,109 @@
 /** The servers behind a document: its sessions, and what happens to them between two of its transcripts. */
-import { hostname } from 'node:os';
-import { Bank, NODES, PLACES, newStateDir, type Place } from '../demo/bank';
-import { PsqlSession } from '../support/psql';
+import { hostname } from 'node:os'
+import { Bank, NODES, PLACES, newStateDir, type Place } from '../demo/bank'
+import { PsqlSession } from '../support/psql'
 
 /** What a document calls the servers; as long as the real addresses, so that columns keep their width. */
-const ADDRESSES: Readonly<Record<Place, string>> = { zurich: '10.20.0.11:5432', london: '10.20.0.12:5432', tokyo: '10.20.0.13:5432' };
+const ADDRESSES: Readonly<Record<Place, string>> = { zurich: '10.20.0.11:5432', london: '10.20.0.12:5432', tokyo: '10.20.0.13:5432' }
 
 /** What the README leaves to the reader's imagination: "the same in Tokyo", and what the bank is. */
-const ROLES = `create role app login password 'secret'; create role pglobalxact login password 'secret'; grant app to pglobalxact`;
-const ACCOUNTS: Readonly<Record<Place, string>> = { zurich: "'alice', 1000", london: "'bob', 1000", tokyo: "'carol', 1000" };
+const ROLES = `create role app login password 'secret'; create role pglobalxact login password 'secret'; grant app to pglobalxact`
+const ACCOUNTS: Readonly<Record<Place, string>> = { zurich: "'alice', 1000", london: "'bob', 1000", tokyo: "'carol', 1000" }
 const accounts = (place: Place): string => `
   create table account (name text primary key, balance bigint not null check (balance >= 0));
   insert into account values (${ACCOUNTS[place]});
-  grant select, insert, update, delete on account to ${place === 'zurich' ? 'dba' : 'app'}`;
+  grant select, insert, update, delete on account to ${place === 'zurich' ? 'dba' : 'app'}`
 const tokyo = (host: string, port: number): string => `
   create server tokyo foreign data wrapper dblink_fdw options (host '${host}', port '${port}', dbname 'bank');
   grant usage on foreign server tokyo to dba, pglobalxact;
   create user mapping for dba server tokyo options (user 'app', password 'secret');
-  create user mapping for pglobalxact server tokyo options (user 'pglobalxact', password 'secret')`;
+  create user mapping for pglobalxact server tokyo options (user 'pglobalxact', password 'secret')`
 
 export class Stage {
-  #bank: Bank | undefined;
-  readonly #sessions = new Map<string, PsqlSession>();
+    #bank: Bank | undefined
+    readonly #sessions = new Map<string, PsqlSession>()
 
-  get bank(): Bank {
-    if (!this.#bank) throw new Error('the document types before it has said <!-- stage: bank --> or <!-- stage: servers -->');
-    return this.#bank;
-  }
+    get bank(): Bank {
+        if (!this.#bank) throw new Error('the document types before it has said <!-- stage: bank --> or <!-- stage: servers -->')
+        return this.#bank
+    }
 
-  /** Carries out what stands behind "stage:". */
-  async happen(what: string): Promise<void> {
-    const [verb, object = ''] = what.split(/ (.*)/);
-    const place = PLACES.find((name) => name === object);
-    if (what === 'bank') this.#bank = await Bank.open(() => 'secret');
-    else if (what === 'servers') this.#bank = await Bank.start(() => 'secret');
-    else if (what === 'accounts') await this.#accounts();
-    else if (what === 'tokyo') await this.#tokyo();
-    else if (what === 'start sidecar') await this.bank.startSidecar();
-    else if (what === 'start an unknown sidecar') await this.bank.startSidecar([], / is not allowed to act /);
-    else if (what === 'stop sidecar') await this.bank.sidecar?.stop();
-    else if (what === 'kill sidecar') await this.bank.sidecar?.kill();
-    else if (what === 'lose state directory') this.bank.stateDir = newStateDir();
-    else if (place && verb === 'start') await this.bank.servers[place].start();
-    else if (place && verb === 'stop') await this.bank.servers[place].stop('fast');
-    else if (place && verb === 'kill') await this.bank.servers[place].kill();
-    else throw new Error(`nobody knows how to do this: ${what}`);
-  }
+    /** Carries out what stands behind "stage:". */
+    async happen(what: string): Promise<void> {
+        const [verb, object = ''] = what.split(/ (.*)/)
+        const place = PLACES.find((name) => name === object)
+        if (what === 'bank') this.#bank = await Bank.open(() => 'secret')
+        else if (what === 'servers') this.#bank = await Bank.start(() => 'secret')
+        else if (what === 'accounts') await this.#accounts()
+        else if (what === 'tokyo') await this.#tokyo()
+        else if (what === 'start sidecar') await this.bank.startSidecar()
+        else if (what === 'start an unknown sidecar') await this.bank.startSidecar([], / is not allowed to act /)
+        else if (what === 'stop sidecar') await this.bank.sidecar?.stop()
+        else if (what === 'kill sidecar') await this.bank.sidecar?.kill()
+        else if (what === 'lose state directory') this.bank.stateDir = newStateDir()
+        else if (place && verb === 'start') await this.bank.servers[place].start()
+        else if (place && verb === 'stop') await this.bank.servers[place].stop('fast')
+        else if (place && verb === 'kill') await this.bank.servers[place].kill()
+        else throw new Error(`nobody knows how to do this: ${what}`)
+    }
 
-  /** Types into a session, opening it at its first use; answers in the document's terms. */
-  async type(name: string, sql: string): Promise<string[]> {
-    const session = this.#sessions.get(name) ?? (await this.#open(name));
-    const answer = await session.send(this.#toReal(sql));
-    return this.#toDocument(answer).replace(/\s+$/, '').split('\n');
-  }
+    /** Types into a session, opening it at its first use; answers in the document's terms. */
+    async type(name: string, sql: string): Promise<string[]> {
+        const session = this.#sessions.get(name) ?? (await this.#open(name))
+        const answer = await session.send(this.#toReal(sql))
+        return this.#toDocument(answer).replace(/\s+$/, '').split('\n')
+    }
 
-  async close(): Promise<void> {
-    for (const session of this.#sessions.values()) await session.close();
-    await this.#bank?.sidecar?.stop();
-    await Promise.all(Object.values(this.#bank?.servers ?? {}).map((server) => server.destroy()));
-  }
+    async close(): Promise<void> {
+        for (const session of this.#sessions.values()) await session.close()
+        await this.#bank?.sidecar?.stop()
+        await Promise.all(Object.values(this.#bank?.servers ?? {}).map((server) => server.destroy()))
+    }
 
-  async #open(name: string): Promise<PsqlSession> {
-    const { servers } = this.bank;
-    const node = NODES.find((one) => one === name);
-    const login = name === 'dba' || name === 'app' ? this.bank.login(name) : { database: 'bank' };
-    if (!node && !['dba', 'app', 'postgres'].includes(name)) throw new Error(`no such session: ${name}`);
-    const session = await PsqlSession.open(servers[node ?? 'zurich'], login);
-    await session.send('\\set QUIET off\n\\set SHOW_CONTEXT never');
-    this.#sessions.set(name, session);
-    return session;
-  }
+    async #open(name: string): Promise<PsqlSession> {
+        const { servers } = this.bank
+        const node = NODES.find((one) => one === name)
+        const login = name === 'dba' || name === 'app' ? this.bank.login(name) : { database: 'bank' }
+        if (!node && !['dba', 'app', 'postgres'].includes(name)) throw new Error(`no such session: ${name}`)
+        const session = await PsqlSession.open(servers[node ?? 'zurich'], login)
+        await session.send('\\set QUIET off\n\\set SHOW_CONTEXT never')
+        this.#sessions.set(name, session)
+        return session
+    }
 
-  async #accounts(): Promise<void> {
-    await this.bank.query('tokyo', ROLES);
-    for (const place of PLACES) await this.bank.query(place, accounts(place));
-  }
+    async #accounts(): Promise<void> {
+        await this.bank.query('tokyo', ROLES)
+        for (const place of PLACES) await this.bank.query(place, accounts(place))
+    }
 
-  async #tokyo(): Promise<void> {
-    const { host, port } = this.bank.servers.tokyo;
-    await this.bank.query('zurich', tokyo(host, port));
-    await this.bank.query('zurich', "select * from pglobalxact.add_node('tokyo')");
-  }
+    async #tokyo(): Promise<void> {
+        const { host, port } = this.bank.servers.tokyo
+        await this.bank.query('zurich', tokyo(host, port))
+        await this.bank.query('zurich', "select * from pglobalxact.add_node('tokyo')")
+    }
 
-  #toReal(text: string): string {
-    return PLACES.reduce((all, place) => {
-      const [host = '', port = ''] = ADDRESSES[place].split(':');
-      const { host: realHost, port: realPort } = this.bank.servers[place];
-      return all.replaceAll(`host '${host}', port '${port}'`, `host '${realHost}', port '${realPort}'`);
-    }, text);
-  }
+    #toReal(text: string): string {
+        return PLACES.reduce((all, place) => {
+            const [host = '', port = ''] = ADDRESSES[place].split(':')
+            const { host: realHost, port: realPort } = this.bank.servers[place]
+            return all.replaceAll(`host '${host}', port '${port}'`, `host '${realHost}', port '${realPort}'`)
+        }, text)
+    }
 
-  #toDocument(text: string): string {
-    const { servers, stateDir } = this.bank;
-    const named = PLACES.reduce((all, place) => all
-      .replaceAll(`${servers[place].host}:${servers[place].port}`, ADDRESSES[place])
-      .replaceAll(`server at "${servers[place].host}", port ${servers[place].port}`, `server at "${ADDRESSES[place].replace(':', '", port ')}`), text);
-    return named.replaceAll(stateDir, '/var/lib/pglobalxact').replace(new RegExp(`(\\bhost(?: +\\| | ))${hostname()}\\b`, 'g'), '$1zurich');
-  }
+    #toDocument(text: string): string {
+        const { servers, stateDir } = this.bank
+        const named = PLACES.reduce(
+            (all, place) =>
+                all
+                    .replaceAll(`${servers[place].host}:${servers[place].port}`, ADDRESSES[place])
+                    .replaceAll(
+                        `server at "${servers[place].host}", port ${servers[place].port}`,
+                        `server at "${ADDRESSES[place].replace(':', '", port ')}`
+                    ),
+            text
+        )
+        return named
+            .replaceAll(stateDir, '/var/lib/pglobalxact')
+            .replace(new RegExp(`(\\bhost(?: +\\| | ))${hostname()}\\b`, 'g'), '$1zurich')
+    }
 }

@@ -19,9 +19,16 @@ describe('the address of a node changes, goes away or answers nobody', () => {
         await world.settled()
     })
 
-    const node = async (name: string): Promise<Record<string, unknown>> => (await world.sql('select *, extract(epoch from since)::int as seconds from pglobalxact.nodes() where node = $1', [name]))[0]!
-    const branch = async (): Promise<Record<string, unknown> | undefined> => (await world.sql("select state, attempts, sqlstate, last_error, extract(epoch from next_retry)::float as wait from pglobalxact.branches() where node = 'b' and state <> 'committed'"))[0]
-    const finishedNodes = async (id: string): Promise<number> => (await world.sql("select from pglobalxact.branches($1) where state = 'committed'", [id])).length
+    const node = async (name: string): Promise<Record<string, unknown>> =>
+        (await world.sql('select *, extract(epoch from since)::int as seconds from pglobalxact.nodes() where node = $1', [name]))[0]!
+    const branch = async (): Promise<Record<string, unknown> | undefined> =>
+        (
+            await world.sql(
+                "select state, attempts, sqlstate, last_error, extract(epoch from next_retry)::float as wait from pglobalxact.branches() where node = 'b' and state <> 'committed'"
+            )
+        )[0]
+    const finishedNodes = async (id: string): Promise<number> =>
+        (await world.sql("select from pglobalxact.branches($1) where state = 'committed'", [id])).length
 
     /** Commits a set whose COMMIT PREPARED does not reach node b, which is cut off then. */
     async function waitingSet(): Promise<string> {
@@ -92,8 +99,14 @@ describe('the address of a node changes, goes away or answers nobody', () => {
         expect(await world.sql('select decision, gid from pglobalxact.branches()')).to.deep.equal([{ decision: 'undecided', gid }])
         await client.query('rollback')
         await client.end()
-        await until('it is known what will become of it', async () => (await world.sql('select decision from pglobalxact.branches()'))[0]?.['decision'] === 'rollback')
-        expect((await world.sql('select phase, outcome from pglobalxact.sets()'))[0]).to.deep.equal({ phase: 'incomplete', outcome: 'rolled back' })
+        await until(
+            'it is known what will become of it',
+            async () => (await world.sql('select decision from pglobalxact.branches()'))[0]?.['decision'] === 'rollback'
+        )
+        expect((await world.sql('select phase, outcome from pglobalxact.sets()'))[0]).to.deep.equal({
+            phase: 'incomplete',
+            outcome: 'rolled back'
+        })
         await b.restore()
         await until('it is off the books', async () => (await world.sql('select from pglobalxact.sets()')).length === 0)
         expect(await world.prepared()).to.deep.equal([])
@@ -132,8 +145,10 @@ describe('the address of a node changes, goes away or answers nobody', () => {
         expect(waiting).to.deep.include({ node: 'c', result: 'committed' })
         expect(waiting.find((row) => row['node'] === 'b')!['result']).to.match(/^not yet committed: /)
         await b.restore()
-        expect(await world.admin('select * from pglobalxact.retry($1) order by 1', [id])).to.deep.equal(
-            [{ node: 'b', result: 'committed' }, { node: 'c', result: 'committed' }])
+        expect(await world.admin('select * from pglobalxact.retry($1) order by 1', [id])).to.deep.equal([
+            { node: 'b', result: 'committed' },
+            { node: 'c', result: 'committed' }
+        ])
     })
 
     it('an address that hangs up on everyone is not rushed at', async () => {

@@ -72,7 +72,7 @@ describe('a clone of the coordinator', () => {
 
     const cloned = (sql: string): Promise<Record<string, unknown>[]> => clone!.query(sql, [], world.database)
 
-    it('with a state directory of its own waits for a person, and the original\'s branches wait for the original', async () => {
+    it("with a state directory of its own waits for a person, and the original's branches wait for the original", async () => {
         const sidecar = await startTwin(newStateDir())
         await sidecar.waitForLog(/is not allowed to act for this coordinator/)
         // Worst for the original: its own sidecar is down, its committed branches lie about.
@@ -80,25 +80,32 @@ describe('a clone of the coordinator', () => {
         const client = await own.connect(world.login('app'))
         await commitMany(client)
         await client.end()
-        await until('the twin has looked', async () => (await cloned("select from pglobalxact.sidecar where seen_at > now() - interval '1 second'")).length > 0)
+        await until(
+            'the twin has looked',
+            async () => (await cloned("select from pglobalxact.sidecar where seen_at > now() - interval '1 second'")).length > 0
+        )
         expect(await world.prepared()).to.have.lengthOf(20)
         await world.startSidecar()
         await world.settled()
-        expect(await world.sql("select distinct outcome from pglobalxact.commit_record")).to.deep.equal([{ outcome: 'committed' }])
+        expect(await world.sql('select distinct outcome from pglobalxact.commit_record')).to.deep.equal([{ outcome: 'committed' }])
     })
 
     it('with a copy of the state directory too is kept off by the fences while the original lives', async () => {
         const sidecar = await startTwin(copyOfStateDir())
         await sidecar.waitForLog(/ acting /)
-        await until('the fences keep it off', async () => (await cloned("select from pglobalxact.nodes() where fence like 'held by %'")).length === 2)
+        await until(
+            'the fences keep it off',
+            async () => (await cloned("select from pglobalxact.nodes() where fence like 'held by %'")).length === 2
+        )
         expect((await cloned("select fence from pglobalxact.nodes() where node = 'b'"))[0]!['fence']).to.match(
-            /^held by an earlier session of this sidecar, or by a copy of its host: pid \d+, pgx_/)
+            /^held by an earlier session of this sidecar, or by a copy of its host: pid \d+, pgx_/
+        )
         const from = world.sidecar!.logs.length
         const clients = await Promise.all([1, 2, 3].map(() => own.connect(world.login('app'))))
         await Promise.all(clients.map(commitMany))
         await Promise.all(clients.map((client) => client.end()))
         await world.settled()
-        expect(await world.sql("select distinct outcome from pglobalxact.commit_record")).to.deep.equal([{ outcome: 'committed' }])
+        expect(await world.sql('select distinct outcome from pglobalxact.commit_record')).to.deep.equal([{ outcome: 'committed' }])
         expect(world.sidecar!.logs.slice(from)).to.deep.equal([])
         expect(sidecar.logs.join('\n')).to.not.match(/rolled back|stale session/)
     })

@@ -12,7 +12,9 @@ import { workDir } from '../support/workdir'
 export const newStateDir = (): string => mkdtempSync(join(workDir(), 'st-'))
 
 /** Runs a sidecar that is expected to refuse: exit 2, one line that says why, one that says what to do. */
-export async function refused(options: SidecarOptions): Promise<{ readonly message: string; readonly hint: string; readonly logs: readonly string[] }> {
+export async function refused(
+    options: SidecarOptions
+): Promise<{ readonly message: string; readonly hint: string; readonly logs: readonly string[] }> {
     const sidecar = startSidecar(options)
     const code = await within(sidecar.exit, 15_000)
     if (code === undefined) await sidecar.kill()
@@ -29,7 +31,9 @@ export function expectNoSecret(text: string): void {
 }
 
 /** The error of a promise that must fail, as PostgreSQL reports it. */
-export async function failure(promise: Promise<unknown>): Promise<{ readonly code?: string; readonly message: string; readonly hint?: string; readonly detail?: string }> {
+export async function failure(
+    promise: Promise<unknown>
+): Promise<{ readonly code?: string; readonly message: string; readonly hint?: string; readonly detail?: string }> {
     try {
         await promise
     } catch (error) {

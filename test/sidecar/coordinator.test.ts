@@ -32,8 +32,8 @@ describe('the sidecar and the going and coming of its coordinator', () => {
         expect([after['a']! - before['a']!, after['b']! - before['b']!, after['c']! - before['c']!]).to.deep.equal([-20, 10, 10])
     }
 
-    const sessions = async (name: string): Promise<number> => (await own.query(
-        'select from pg_stat_activity where application_name = $1 and datname = $2', [name, world.database])).length
+    const sessions = async (name: string): Promise<number> =>
+        (await own.query('select from pg_stat_activity where application_name = $1 and datname = $2', [name, world.database])).length
 
     it('starts before its database is up, says so once, and acts when it comes', async () => {
         await world.sidecar?.stop()
@@ -70,7 +70,9 @@ describe('the sidecar and the going and coming of its coordinator', () => {
         }
         await transfers()
         await until('one session of each kind is there', async () => {
-            const counts = await Promise.all(['pglobalxact sidecar', 'pglobalxact sidecar (work)', 'pglobalxact sidecar (doorbell)'].map(sessions))
+            const counts = await Promise.all(
+                ['pglobalxact sidecar', 'pglobalxact sidecar (work)', 'pglobalxact sidecar (doorbell)'].map(sessions)
+            )
             return counts.join() === '1,1,1'
         })
         // A second subscription would show within its reconnect interval of half a second.
@@ -84,7 +86,10 @@ describe('the sidecar and the going and coming of its coordinator', () => {
         it(`reconnects when its session "${name}" is ended, and holds the election again`, async () => {
             const sidecar = world.sidecar!
             const from = sidecar.logs.length
-            await own.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and datname = $2', [name, world.database])
+            await own.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1 and datname = $2', [
+                name,
+                world.database
+            ])
             await sidecar.waitForLog(/ acting /, undefined, from)
             await transfers()
         })

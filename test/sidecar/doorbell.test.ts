@@ -9,12 +9,17 @@ describe('the doorbell, with a slow look every minute only', () => {
     let world: World
     before(async () => {
         world = await World.create({ name: 'doorbell', sidecarArgs: ['--scan-interval', '60000'] })
-        await world.coordinator.query("do $$ begin if to_regrole('stranger') is null then create role stranger login password 'stranger'; end if; end $$")
+        await world.coordinator.query(
+            "do $$ begin if to_regrole('stranger') is null then create role stranger login password 'stranger'; end if; end $$"
+        )
     })
     after(() => world.destroy())
     afterEach(() => world.settled())
 
-    const listeners = (): Promise<{ pid: number }[]> => world.sql("select pid from pg_stat_activity where application_name = 'pglobalxact sidecar (doorbell)' and datname = current_database()")
+    const listeners = (): Promise<{ pid: number }[]> =>
+        world.sql(
+            "select pid from pg_stat_activity where application_name = 'pglobalxact sidecar (doorbell)' and datname = current_database()"
+        )
 
     /** Commits a set while nothing else happens, and expects it to be finished long before the slow look. */
     async function finishedSoon(times = 1): Promise<void> {
@@ -23,7 +28,9 @@ describe('the doorbell, with a slow look every minute only', () => {
             await until('the sidecar sleeps', asleep)
             const started = Date.now()
             await addRow(world, client)
-            expect((await client.query<{ outcome: string }>('select pglobalxact.await() as outcome')).rows[0]!.outcome).to.equal('committed')
+            expect((await client.query<{ outcome: string }>('select pglobalxact.await() as outcome')).rows[0]!.outcome).to.equal(
+                'committed'
+            )
             expect(Date.now() - started).to.be.below(SOON)
         }
         await client.end()
@@ -31,7 +38,13 @@ describe('the doorbell, with a slow look every minute only', () => {
 
     /** It polls as long as it holds the lock "awake". */
     async function asleep(): Promise<boolean> {
-        return (await world.sql("select from pg_locks where locktype = 'advisory' and classid = any (pglobalxact._lock_keys('awake')) and database = (select oid from pg_database where datname = current_database())")).length === 0
+        return (
+            (
+                await world.sql(
+                    "select from pg_locks where locktype = 'advisory' and classid = any (pglobalxact._lock_keys('awake')) and database = (select oid from pg_database where datname = current_database())"
+                )
+            ).length === 0
+        )
     }
 
     it('wakes the idle sidecar for a set at once', () => finishedSoon(10))
@@ -43,11 +56,22 @@ describe('the doorbell, with a slow look every minute only', () => {
         expect(Date.now() - started).to.be.below(SOON)
     })
 
-    it('is a hint only: any role\'s notifications, whatever their payload, break nothing and are not logged', async () => {
+    it("is a hint only: any role's notifications, whatever their payload, break nothing and are not logged", async () => {
         const stranger = await world.coordinator.connect({ database: world.database, user: 'stranger', password: 'stranger' })
         const from = world.sidecar!.logs.length
         for (const channel of ['pglobalxact', 'pglobalxact_echo']) {
-            for (const payload of ['', 'x', '{"sets":', 'null', "'; drop schema pglobalxact", 'two\nlines\u001b[31m', 'ü✓😀', '9'.repeat(7999), '[]', '{"__proto__":{}}']) {
+            for (const payload of [
+                '',
+                'x',
+                '{"sets":',
+                'null',
+                "'; drop schema pglobalxact",
+                'two\nlines\u001b[31m',
+                'ü✓😀',
+                '9'.repeat(7999),
+                '[]',
+                '{"__proto__":{}}'
+            ]) {
                 await stranger.query('select pg_notify($1, $2)', [channel, payload])
             }
         }
@@ -83,7 +107,9 @@ describe('the doorbell, with a slow look every minute only', () => {
 
     it('is hung up again when it is ended again and again', async () => {
         for (let turn = 0; turn < 20; turn++) {
-            await world.sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pglobalxact sidecar (doorbell)' and datname = current_database()")
+            await world.sql(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'pglobalxact sidecar (doorbell)' and datname = current_database()"
+            )
         }
         await until('one session listens', async () => (await listeners()).length === 1)
         await finishedSoon(2)

@@ -20,19 +20,30 @@ describe('the fence at a node', () => {
     afterEach(async () => {
         await Promise.all(holders.splice(0).map((client) => client.end()))
         if (world.sidecar?.running !== true) await world.startSidecar()
-        await until('both fences are held', async () => (await world.sql("select from pglobalxact.nodes() where fence = 'held'")).length === 2)
+        await until(
+            'both fences are held',
+            async () => (await world.sql("select from pglobalxact.nodes() where fence = 'held'")).length === 2
+        )
         await world.settled()
     })
 
     async function hold(user: string, password: string, classes: readonly number[], name: string): Promise<Client> {
         const client = await world.nodes.get('b')!.connect({ database: world.database, user, password, application_name: name })
         holders.push(client)
-        for (const one of classes) expect((await client.query<{ got: boolean }>('select pg_try_advisory_lock($1, $2) as got', [one, key])).rows[0]!.got).to.equal(true)
+        for (const one of classes)
+            expect((await client.query<{ got: boolean }>('select pg_try_advisory_lock($1, $2) as got', [one, key])).rows[0]!.got).to.equal(
+                true
+            )
         return client
     }
-    const fence = async (): Promise<string> => (await world.sql<{ fence: string }>("select fence from pglobalxact.nodes() where node = 'b'"))[0]!.fence
-    const held = (): Promise<{ pid: number; class: number }[]> => world.node('b',
-        "select pid, classid::int as class from pg_locks where locktype = 'advisory' and objid::bigint = ($1::bigint & 4294967295) and granted", [key])
+    const fence = async (): Promise<string> =>
+        (await world.sql<{ fence: string }>("select fence from pglobalxact.nodes() where node = 'b'"))[0]!.fence
+    const held = (): Promise<{ pid: number; class: number }[]> =>
+        world.node(
+            'b',
+            "select pid, classid::int as class from pg_locks where locktype = 'advisory' and objid::bigint = ($1::bigint & 4294967295) and granted",
+            [key]
+        )
 
     async function works(): Promise<void> {
         const client = await world.coordinator.connect(world.login('app'))
@@ -71,14 +82,29 @@ describe('the fence at a node', () => {
             await world.sidecar!.stop()
             const rival = await hold('node_sidecar', PASSWORDS.node_sidecar, [one], 'pgx_rival')
             await world.startSidecar()
-            await until('it says so', async () => /^held by another sidecar of this coordinator or of a copy of it: pid \d+, pgx_rival$/.test(await fence()))
+            await until('it says so', async () =>
+                /^held by another sidecar of this coordinator or of a copy of it: pid \d+, pgx_rival$/.test(await fence())
+            )
             // A decided set is finished on the other node, and waits here.
             const client = await world.coordinator.connect(world.login('app'))
             const id = await addRow(world, client)
             await client.end()
-            await until('the branch waits', async () => (await world.sql("select from pglobalxact.branches($1) where node = 'b' and state = 'waiting' and last_error like 'held by another%'", [id])).length === 1)
-            await until('the other is committed', async () => (await world.sql("select from pglobalxact.branches($1) where node = 'c' and state = 'committed'", [id])).length === 1)
-            expect((await rival.query('select 1')).rowCount, 'nobody else\'s session is ended').to.equal(1)
+            await until(
+                'the branch waits',
+                async () =>
+                    (
+                        await world.sql(
+                            "select from pglobalxact.branches($1) where node = 'b' and state = 'waiting' and last_error like 'held by another%'",
+                            [id]
+                        )
+                    ).length === 1
+            )
+            await until(
+                'the other is committed',
+                async () =>
+                    (await world.sql("select from pglobalxact.branches($1) where node = 'c' and state = 'committed'", [id])).length === 1
+            )
+            expect((await rival.query('select 1')).rowCount, "nobody else's session is ended").to.equal(1)
             await rival.query('select pg_advisory_unlock_all()')
             await until('both are committed', async () => (await world.prepared()).length === 0)
         })
@@ -91,7 +117,7 @@ describe('the fence at a node', () => {
         await works()
     })
 
-    it('is taken from the sidecar\'s own session when that was cut off without a word', async () => {
+    it("is taken from the sidecar's own session when that was cut off without a word", async () => {
         const sidecar = world.sidecar!
         const b = world.proxies.get('b')!
         const [before] = await held()

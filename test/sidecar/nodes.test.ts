@@ -24,18 +24,27 @@ describe('nodes: adding, checking, looking and removing', () => {
     const check = (server: string): Promise<Check[]> => world.admin<Check>('select * from pglobalxact.check_node($1)', [server])
     const remove = (server: string): Promise<unknown> => world.admin('select pglobalxact.remove_node($1)', [server])
     const nodes = async (name: string): Promise<Record<string, unknown> | undefined> =>
-        (await world.admin('select *, since < interval \'1 minute\' as recent from pglobalxact.nodes() where node = $1', [name]))[0]
+        (await world.admin("select *, since < interval '1 minute' as recent from pglobalxact.nodes() where node = $1", [name]))[0]
 
     /** A foreign server of the test's own with the sidecar's user mapping. */
-    const server = (name: string, options: string, mapping: string | null = `user 'node_sidecar', password '${PASSWORDS.node_sidecar}'`, wrapper = 'dblink_fdw'): Promise<unknown> =>
-        world.sql(`create server ${name} foreign data wrapper ${wrapper} options (${options}); grant usage on foreign server ${name} to pglobalxact, app;` +
-            (mapping === null ? '' : `create user mapping for pglobalxact server ${name} options (${mapping})`))
-    const address = (name: string, database = world.database): string => `host '127.0.0.1', port '${world.nodes.get(name)!.port}', dbname '${database}'`
+    const server = (
+        name: string,
+        options: string,
+        mapping: string | null = `user 'node_sidecar', password '${PASSWORDS.node_sidecar}'`,
+        wrapper = 'dblink_fdw'
+    ): Promise<unknown> =>
+        world.sql(
+            `create server ${name} foreign data wrapper ${wrapper} options (${options}); grant usage on foreign server ${name} to pglobalxact, app;` +
+                (mapping === null ? '' : `create user mapping for pglobalxact server ${name} options (${mapping})`)
+        )
+    const address = (name: string, database = world.database): string =>
+        `host '127.0.0.1', port '${world.nodes.get(name)!.port}', dbname '${database}'`
 
     it('a good one passes every check', async () => {
         const checks = await add('b')
         expect(checks.map(({ item, ok, hint }) => [item, ok, hint]).filter(([item]) => item !== 'connect timeout')).to.deep.equal(
-            ['reachable', 'version', 'primary', 'prepared slots', 'fence', 'finishes branches of'].map((item) => [item, true, '']))
+            ['reachable', 'version', 'primary', 'prepared slots', 'fence', 'finishes branches of'].map((item) => [item, true, ''])
+        )
         const detail = new Map(checks.map((one) => [one.item, one.detail]))
         expect(detail.get('reachable')).to.equal(`postgresql://node_sidecar@127.0.0.1:${world.nodes.get('b')!.port}/${world.database}`)
         expect(detail.get('prepared slots')).to.equal('0 of 200 used')
@@ -49,7 +58,14 @@ describe('nodes: adding, checking, looking and removing', () => {
             const row = await nodes('b')
             return row?.['reachable'] === true && row
         })
-        expect(found).to.include({ finishing_as: 'node_sidecar', prepared_max: 200, waiting: 0, fence: 'held', last_error: null, recent: true })
+        expect(found).to.include({
+            finishing_as: 'node_sidecar',
+            prepared_max: 200,
+            waiting: 0,
+            fence: 'held',
+            last_error: null,
+            recent: true
+        })
         expect(found['version']).to.match(/^\d+\.\d+/)
         expect(Number(found['latency_ms'])).to.be.within(0, 10_000)
     })
@@ -62,15 +78,40 @@ describe('nodes: adding, checking, looking and removing', () => {
     })
 
     for (const [what, name, prepare, code, message, hint] of [
-        ['no foreign server', 'nowhere', '', '42704', 'foreign server "nowhere" does not exist', /CREATE SERVER nowhere FOREIGN DATA WRAPPER dblink_fdw/],
-        ['a server of another wrapper', 'strange', 'create foreign data wrapper other; create server strange foreign data wrapper other', '42809', 'foreign server "strange" (other) cannot be a node', /dblink_fdw or postgres_fdw/],
-        ['our own loopback', 'pglobalxact_loopback', '', '42809', 'foreign server "pglobalxact_loopback" (dblink_fdw) cannot be a node', /dblink_fdw or postgres_fdw/]
+        [
+            'no foreign server',
+            'nowhere',
+            '',
+            '42704',
+            'foreign server "nowhere" does not exist',
+            /CREATE SERVER nowhere FOREIGN DATA WRAPPER dblink_fdw/
+        ],
+        [
+            'a server of another wrapper',
+            'strange',
+            'create foreign data wrapper other; create server strange foreign data wrapper other',
+            '42809',
+            'foreign server "strange" (other) cannot be a node',
+            /dblink_fdw or postgres_fdw/
+        ],
+        [
+            'our own loopback',
+            'pglobalxact_loopback',
+            '',
+            '42809',
+            'foreign server "pglobalxact_loopback" (dblink_fdw) cannot be a node',
+            /dblink_fdw or postgres_fdw/
+        ]
     ] as const) {
         it(`refuses ${what}, and changes nothing`, async () => {
             if (prepare !== '') await world.sql(prepare)
             expect(await failure(add(name))).to.include({ code, message })
             expect((await failure(add(name))).hint).to.match(hint)
-            expect(await failure(check(name))).to.include({ code: '42704', message: `node "${name}" does not exist`, hint: 'See: select * from pglobalxact.nodes();' })
+            expect(await failure(check(name))).to.include({
+                code: '42704',
+                message: `node "${name}" does not exist`,
+                hint: 'See: select * from pglobalxact.nodes();'
+            })
             expect(await failure(remove(name))).to.include({ code: '42704', message: `node "${name}" does not exist` })
             expect(await nodes(name)).to.equal(undefined)
         })
@@ -81,7 +122,9 @@ describe('nodes: adding, checking, looking and removing', () => {
         const [reachable, ...rest] = await add('d')
         expect(rest).to.deep.equal([])
         expect(reachable).to.deep.equal({
-            item: 'reachable', ok: false, detail: 'role pglobalxact has no user mapping for server "d", or no USAGE on it',
+            item: 'reachable',
+            ok: false,
+            detail: 'role pglobalxact has no user mapping for server "d", or no USAGE on it',
             hint: 'Check the options of the foreign server and of the user mapping for role pglobalxact, and USAGE on the server.'
         })
         expect(await nodes('d')).to.include({ reachable: false, last_error: reachable!.detail })
@@ -95,7 +138,11 @@ describe('nodes: adding, checking, looking and removing', () => {
         await server('twice', address('c'))
         const [number] = await world.sql<{ number: number }>("select number from pglobalxact.node where name = 'c'")
         const [reachable] = await add('twice')
-        expect(reachable).to.include({ item: 'reachable', ok: false, detail: `fenced off: this database is a node already, under another foreign server: number ${number!.number}` })
+        expect(reachable).to.include({
+            item: 'reachable',
+            ok: false,
+            detail: `fenced off: this database is a node already, under another foreign server: number ${number!.number}`
+        })
         expect(await nodes('c')).to.include({ reachable: true, fence: 'held' })
         expect(world.sidecar!.logs.join('\n')).to.not.contain('ended own stale session')
         await remove('twice')
@@ -105,7 +152,9 @@ describe('nodes: adding, checking, looking and removing', () => {
     it('says when it is down, and takes it when it comes up', async () => {
         const cluster = await startCluster({ name: 'late' })
         await cluster.createDatabase(world.database)
-        await cluster.query(`create role node_app login; create role node_sidecar login password '${PASSWORDS.node_sidecar}'; grant node_app to node_sidecar`)
+        await cluster.query(
+            `create role node_app login; create role node_sidecar login password '${PASSWORDS.node_sidecar}'; grant node_app to node_sidecar`
+        )
         await cluster.stop()
         await server('e', `host '127.0.0.1', port '${cluster.port}', dbname '${world.database}'`)
         const [reachable] = await add('e')
@@ -116,10 +165,12 @@ describe('nodes: adding, checking, looking and removing', () => {
         expect(await nodes('e')).to.include({ last_error: null, fence: 'held' })
         // A server that cannot prepare transactions is a node that no set can use.
         await cluster.configure({ max_prepared_transactions: 0 })
-        const slots = (await until('it is reached again', async () => {
-            const checks = await check('e')
-            return checks.length > 1 && checks
-        })).find(({ item }) => item === 'prepared slots')
+        const slots = (
+            await until('it is reached again', async () => {
+                const checks = await check('e')
+                return checks.length > 1 && checks
+            })
+        ).find(({ item }) => item === 'prepared slots')
         expect(slots).to.include({ ok: false, detail: '0 of 0 used' })
         expect(slots!.hint).to.match(/ALTER SYSTEM SET max_prepared_transactions = 200; and restart/)
         await remove('e')
@@ -130,24 +181,34 @@ describe('nodes: adding, checking, looking and removing', () => {
     it('says when it is a standby', async () => {
         const primary = await startCluster({ name: 'primary' })
         await primary.createDatabase(world.database)
-        await primary.query(`create role node_app login; create role node_sidecar login password '${PASSWORDS.node_sidecar}'; grant node_app to node_sidecar`)
+        await primary.query(
+            `create role node_app login; create role node_sidecar login password '${PASSWORDS.node_sidecar}'; grant node_app to node_sidecar`
+        )
         await primary.stop()
         const standby = await startCluster({ name: 'standby', copyOf: primary, standby: true })
         await server('s', `host '127.0.0.1', port '${standby.port}', dbname '${world.database}'`)
         const found = (await add('s')).find(({ item }) => item === 'primary')
-        expect(found).to.deep.equal({ item: 'primary', ok: false, detail: 'the server is a standby', hint: 'Point the foreign server at the primary.' })
+        expect(found).to.deep.equal({
+            item: 'primary',
+            ok: false,
+            detail: 'the server is a standby',
+            hint: 'Point the foreign server at the primary.'
+        })
         await remove('s')
         await standby.destroy()
         await primary.destroy()
         await world.sql('drop server s cascade')
     })
 
-    it('says when the sidecar may finish nobody\'s branches there', async () => {
+    it("says when the sidecar may finish nobody's branches there", async () => {
         await world.node('b', `create role lonely login password 'lonely-secret'`)
         await server('l', address('b'), "user 'lonely', password 'lonely-secret'")
         const found = (await add('l')).find(({ item }) => item === 'finishes branches of')
         expect(found).to.deep.equal({
-            item: 'finishes branches of', ok: false, detail: 'only "lonely" itself', hint: 'On the node, for each role that works there: GRANT that_role TO "lonely";'
+            item: 'finishes branches of',
+            ok: false,
+            detail: 'only "lonely" itself',
+            hint: 'On the node, for each role that works there: GRANT that_role TO "lonely";'
         })
         await remove('l')
         await world.sql('drop server l cascade')

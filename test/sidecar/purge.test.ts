@@ -10,8 +10,10 @@ describe('the retention of commit records', () => {
     })
     after(() => world.destroy())
 
-    const count = async (table: string): Promise<number> => (await world.sql<{ n: number }>(`select count(*)::int as n from pglobalxact.${table}`))[0]!.n
-    const outcome = async (id: string): Promise<string> => (await world.sql<{ o: string }>('select pglobalxact.outcome($1) as o', [id]))[0]!.o
+    const count = async (table: string): Promise<number> =>
+        (await world.sql<{ n: number }>(`select count(*)::int as n from pglobalxact.${table}`))[0]!.n
+    const outcome = async (id: string): Promise<string> =>
+        (await world.sql<{ o: string }>('select pglobalxact.outcome($1) as o', [id]))[0]!.o
 
     /** The sidecar purges at its start, and every minute from then on. */
     async function restart(): Promise<void> {
@@ -41,7 +43,11 @@ describe('the retention of commit records', () => {
             const cut = b.onClientData('COMMIT PREPARED', 'before', () => void b.cut())
             const id = await addRow(world, client)
             await cut
-            await until('b is known to be away', async () => (await world.sql("select from pglobalxact.branches($1) where node = 'b' and state = 'waiting'", [id])).length === 1)
+            await until(
+                'b is known to be away',
+                async () =>
+                    (await world.sql("select from pglobalxact.branches($1) where node = 'b' and state = 'waiting'", [id])).length === 1
+            )
             return id
         }
         const mixed = await held()
@@ -62,7 +68,9 @@ describe('the retention of commit records', () => {
         expect(await count('branch_record')).to.equal(4)
         expect(await count('request')).to.equal(0)
         expect(await outcome(open)).to.equal('committed')
-        expect((await world.sql('select set_id, outcome from pglobalxact.sets() order by outcome')).map((row) => row['outcome'])).to.deep.equal(['committed', 'mixed'])
+        expect(
+            (await world.sql('select set_id, outcome from pglobalxact.sets() order by outcome')).map((row) => row['outcome'])
+        ).to.deep.equal(['committed', 'mixed'])
 
         await b.restore()
         await world.admin("select pglobalxact.acknowledge($1, 'repaired')", [mixed])

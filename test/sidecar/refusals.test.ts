@@ -26,7 +26,7 @@ describe('the sidecar refuses to run, exits with 2 and says what to do', () => {
     for (const [args, message] of [
         [['--scan-interval', 'soon'], '--scan-interval is "soon"'],
         [['--lost-sets=guess'], '--lost-sets is "guess"'],
-        [['--no-such-option'], 'Unknown option \'--no-such-option\''],
+        [['--no-such-option'], "Unknown option '--no-such-option'"],
         [['now'], 'unknown command: run now']
     ] as const) {
         it(`with ${args.join(' ')}`, async () => {
@@ -35,7 +35,9 @@ describe('the sidecar refuses to run, exits with 2 and says what to do', () => {
     }
 
     it('with a bad option in the environment', async () => {
-        expect((await refused(options('/nowhere', { env: { PGLOBALXACT_RETRY_CAP: '1' } }))).message).to.equal('PGLOBALXACT_RETRY_CAP is "1"')
+        expect((await refused(options('/nowhere', { env: { PGLOBALXACT_RETRY_CAP: '1' } }))).message).to.equal(
+            'PGLOBALXACT_RETRY_CAP is "1"'
+        )
     })
 
     it('with a state directory that does not exist', async () => {
@@ -53,7 +55,7 @@ describe('the sidecar refuses to run, exits with 2 and says what to do', () => {
         expect(readdirSync(directory), 'nothing is written there').to.deep.equal([])
     })
 
-    it('with someone else\'s state directory', async function () {
+    it("with someone else's state directory", async function () {
         if (process.getuid?.() !== 0) return this.skip()
         const directory = newStateDir()
         chownSync(directory, 4711, 4711)
@@ -75,11 +77,14 @@ describe('the sidecar refuses to run, exits with 2 and says what to do', () => {
 
     it('with a damaged line in its state files, naming file and line', async () => {
         const directory = newStateDir()
-        const text = formatLine({ kind: 'header', coordinator: '0a1b2c3d', home: '0123456789abcdef', segment: 1 }, new Date()) +
+        const text =
+            formatLine({ kind: 'header', coordinator: '0a1b2c3d', home: '0123456789abcdef', segment: 1 }, new Date()) +
             formatLine({ kind: 'compacted', sets: 0 }, new Date()).replace('sets=0', 'sets=1')
         writeFileSync(join(directory, segmentName(1)), text, { mode: 0o600 })
         const { message, hint } = await refused(options(directory))
-        expect(message).to.equal(`${directory}/${segmentName(1)}, line 2, is damaged: its checksum does not match, or the file ends too early`)
+        expect(message).to.equal(
+            `${directory}/${segmentName(1)}, line 2, is damaged: its checksum does not match, or the file ends too early`
+        )
         expect(hint).to.match(/Keep a copy of the directory.*rebuilt from the commit records/)
         expect(readFileSync(join(directory, segmentName(1)), 'utf8')).to.equal(text)
     })
@@ -89,25 +94,50 @@ describe('the sidecar refuses to run, exits with 2 and says what to do', () => {
         const set = { xid: '771', nonce: 'cafe0123' }
         const text = [
             { kind: 'header', coordinator: '0a1b2c3d', home: '0123456789abcdef', segment: 1 } as const,
-            { kind: 'branch', set, status: 'pending', branch: { node: 1, gid: 'pgx_0a1b2c3d_771_cafe0123_1', uri: 'postgresql://b', xid: '7', timeline: '00000001', owner: 'app' } } as const,
+            {
+                kind: 'branch',
+                set,
+                status: 'pending',
+                branch: { node: 1, gid: 'pgx_0a1b2c3d_771_cafe0123_1', uri: 'postgresql://b', xid: '7', timeline: '00000001', owner: 'app' }
+            } as const,
             { kind: 'phase', set, phase: 'commit' } as const,
             { kind: 'compacted', sets: 1 } as const
-        ].map((event) => formatLine(event, new Date())).join('')
+        ]
+            .map((event) => formatLine(event, new Date()))
+            .join('')
         writeFileSync(join(directory, segmentName(1)), text, { mode: 0o600 })
         const { message, hint } = await refused(options(directory))
         const [coordinator] = await world.sql<{ id: string }>('select id from pglobalxact.coordinator')
-        expect(message).to.equal(`state directory ${directory} belongs to coordinator 0a1b2c3d, this database is coordinator ${coordinator!.id}`)
+        expect(message).to.equal(
+            `state directory ${directory} belongs to coordinator 0a1b2c3d, this database is coordinator ${coordinator!.id}`
+        )
         expect(hint).to.match(/a state directory of its own/)
         expect(readFileSync(join(directory, segmentName(1)), 'utf8')).to.equal(text)
         await world.sql('delete from pglobalxact.home')
     })
 
     for (const [what, change, message] of [
-        ['a wrong password', (url: string) => url.replace(PASSWORDS.pglobalxact, 'wrong'), /^cannot log in to the coordinator: password authentication failed for user "pglobalxact"$/],
+        [
+            'a wrong password',
+            (url: string) => url.replace(PASSWORDS.pglobalxact, 'wrong'),
+            /^cannot log in to the coordinator: password authentication failed for user "pglobalxact"$/
+        ],
         ['no password', (url: string) => url.replace(`:${PASSWORDS.pglobalxact}`, ''), /^cannot log in to the coordinator: .*password/],
-        ['a role that does not exist', (url: string) => url.replace('://pglobalxact:', '://nobody_here:'), /^cannot log in to the coordinator: /],
-        ['a database that does not exist', (url: string) => `${url}_not`, /^cannot log in to the coordinator: database ".*_not" does not exist$/],
-        ['an address that is none', () => `postgresql://user:${PASSWORDS.app}@host:port/x`, /^cannot log in to the coordinator: Invalid URL$/]
+        [
+            'a role that does not exist',
+            (url: string) => url.replace('://pglobalxact:', '://nobody_here:'),
+            /^cannot log in to the coordinator: /
+        ],
+        [
+            'a database that does not exist',
+            (url: string) => `${url}_not`,
+            /^cannot log in to the coordinator: database ".*_not" does not exist$/
+        ],
+        [
+            'an address that is none',
+            () => `postgresql://user:${PASSWORDS.app}@host:port/x`,
+            /^cannot log in to the coordinator: Invalid URL$/
+        ]
     ] as const) {
         it(`with ${what}`, async () => {
             const found = await refused({ stateDir: newStateDir(), databaseUrl: change(world.sidecarUrl) })
@@ -125,15 +155,28 @@ describe('the sidecar refuses to run, exits with 2 and says what to do', () => {
     it('for a database without the schema', async () => {
         const { database } = world
         await world.coordinator.createDatabase(`${database}_bare`)
-        const found = await refused({ stateDir: newStateDir(), databaseUrl: world.coordinator.url({ ...world.login('pglobalxact'), database: `${database}_bare` }) })
+        const found = await refused({
+            stateDir: newStateDir(),
+            databaseUrl: world.coordinator.url({ ...world.login('pglobalxact'), database: `${database}_bare` })
+        })
         expect(found.message).to.equal('schema pglobalxact is not installed in this database')
         expect(found.hint).to.match(/^Run "make install-sql"/)
         await world.coordinator.dropDatabase(`${database}_bare`)
     })
 
     for (const [what, sql, message, hint] of [
-        ['newer', 'insert into pglobalxact.migrations (id, name, hash) values (999, \'later\', \'x\')', /is at version 999, this sidecar needs \d+$/, /Install the sidecar of the version/],
-        ['older', 'update pglobalxact.migrations set id = -1 where id = (select max(id) from pglobalxact.migrations); delete from pglobalxact.migrations where id > 0', /is at version \d+, this sidecar needs \d+$/, /^Run "make install-sql" of this version/]
+        [
+            'newer',
+            "insert into pglobalxact.migrations (id, name, hash) values (999, 'later', 'x')",
+            /is at version 999, this sidecar needs \d+$/,
+            /Install the sidecar of the version/
+        ],
+        [
+            'older',
+            'update pglobalxact.migrations set id = -1 where id = (select max(id) from pglobalxact.migrations); delete from pglobalxact.migrations where id > 0',
+            /is at version \d+, this sidecar needs \d+$/,
+            /^Run "make install-sql" of this version/
+        ]
     ] as const) {
         it(`for a schema ${what} than itself`, async () => {
             const saved = JSON.stringify(await world.sql('select * from pglobalxact.migrations'))
@@ -142,7 +185,9 @@ describe('the sidecar refuses to run, exits with 2 and says what to do', () => {
             expect(found.message).to.match(message)
             expect(found.hint).to.match(hint)
             await world.sql('delete from pglobalxact.migrations')
-            await world.sql('insert into pglobalxact.migrations select * from json_populate_recordset(null::pglobalxact.migrations, $1)', [saved])
+            await world.sql('insert into pglobalxact.migrations select * from json_populate_recordset(null::pglobalxact.migrations, $1)', [
+                saved
+            ])
         })
     }
 

@@ -35,13 +35,19 @@ describe('passwords', () => {
         const held = b.onClientData('COMMIT PREPARED', 'before', () => b.blackhole())
         await addRow(world, client)
         await held
-        await until('the wait is on the books', async () => (await world.sql("select from pglobalxact.branches() where state = 'waiting'")).length > 0)
+        await until(
+            'the wait is on the books',
+            async () => (await world.sql("select from pglobalxact.branches() where state = 'waiting'")).length > 0
+        )
         const lines = await world.admin<{ state_lines: string }>('select * from pglobalxact.state_lines()')
         expect(lines.length).to.be.greaterThan(2)
         expect(stateFiles()).to.have.lengthOf(1)
 
         expectNoSecret(world.sidecar!.logs.join('\n'))
-        expect(world.sidecar!.logs.some((line) => line.includes('password authentication failed')), 'the log was written to').to.equal(true)
+        expect(
+            world.sidecar!.logs.some((line) => line.includes('password authentication failed')),
+            'the log was written to'
+        ).to.equal(true)
         for (const name of stateFiles()) expectNoSecret(readFileSync(join(world.stateDir, name), 'utf8'))
         expectNoSecret(JSON.stringify(lines))
         expect(notifications).to.not.deep.equal([])
@@ -56,7 +62,9 @@ describe('passwords', () => {
 
     /** Every row of every table in schema pglobalxact, as text. */
     async function tables(): Promise<string> {
-        const names = await world.sql<{ name: string }>("select c.oid::regclass::text as name from pg_class c where c.relnamespace = 'pglobalxact'::regnamespace and c.relkind in ('r', 'v')")
+        const names = await world.sql<{ name: string }>(
+            "select c.oid::regclass::text as name from pg_class c where c.relnamespace = 'pglobalxact'::regnamespace and c.relkind in ('r', 'v')"
+        )
         expect(names.length).to.be.greaterThan(10)
         const rows = await Promise.all(names.map(({ name }) => world.sql(`select to_jsonb(t) from ${name} t`)))
         return JSON.stringify(rows)
@@ -78,7 +86,11 @@ describe('passwords', () => {
         await world.sql(server)
         await world.sidecar!.stop()
         // By PG* variables, which every connection of the process could read.
-        world.sidecar = startSidecar({ stateDir: world.stateDir, env: world.coordinator.env(world.login('pglobalxact')), args: ['--node-timeout', '1000'] })
+        world.sidecar = startSidecar({
+            stateDir: world.stateDir,
+            env: world.coordinator.env(world.login('pglobalxact')),
+            args: ['--node-timeout', '1000']
+        })
         await world.sidecar.waitForLog(/ acting /)
         await world.admin("select * from pglobalxact.add_node('e')")
         await until('the node has asked for a password and was answered', () => node.heard.length > 0)
@@ -93,7 +105,8 @@ describe('passwords', () => {
         await world.install()
         await world.coordinator.reload({ log_statement: null, log_min_duration_statement: null })
         const [mapping] = await world.sql<{ password: string }>(
-            "select substr(o, 10) as password from pg_user_mappings m, unnest(m.umoptions) o where m.srvname = 'pglobalxact_loopback' and o like 'password=%'")
+            "select substr(o, 10) as password from pg_user_mappings m, unnest(m.umoptions) o where m.srvname = 'pglobalxact_loopback' and o like 'password=%'"
+        )
         expect(mapping!.password).to.have.length.above(20)
         expect(world.coordinator.log()).to.not.contain(mapping!.password)
         expect(await tables()).to.not.contain(mapping!.password)

@@ -23,7 +23,13 @@ describe('a sidecar beside a standby', () => {
     })
 
     it('says that it waits for the promotion, and decides nothing', async () => {
-        const gid = (await standby.query<{ gid: string }>("select 'pgx_' || id || '_5_deadbeef_1' as gid from pglobalxact.coordinator", [], world.database))[0]!.gid
+        const gid = (
+            await standby.query<{ gid: string }>(
+                "select 'pgx_' || id || '_5_deadbeef_1' as gid from pglobalxact.coordinator",
+                [],
+                world.database
+            )
+        )[0]!.gid
         await world.node('b', `begin; insert into account values (5, 5); prepare transaction '${gid}'`)
         const acting = world.startSidecar()
         const sidecar = await until('it has started', () => world.sidecar?.running === true && world.sidecar)

@@ -26,7 +26,10 @@ describe('the state directory of a running sidecar', () => {
     })
 
     const note = async (): Promise<string> => (await world.sql<{ note: string }>('select note from pglobalxact.status()'))[0]!.note
-    const stateFiles = (): string[] => readdirSync(world.stateDir).filter((name) => name.startsWith('state-')).map((name) => join(world.stateDir, name))
+    const stateFiles = (): string[] =>
+        readdirSync(world.stateDir)
+            .filter((name) => name.startsWith('state-'))
+            .map((name) => join(world.stateDir, name))
 
     /** A decided set stays prepared everywhere, through many looks at the nodes, while the decision cannot be written. */
     async function nothingIsSentUntil(repaired: () => void): Promise<void> {
@@ -36,7 +39,10 @@ describe('the state directory of a running sidecar', () => {
         expect(prepared).to.have.lengthOf(2)
         const looks = new Set<string>()
         await until('the nodes have been looked at again and again', async () => {
-            const sessions = await world.node<{ at: string }>('b', "select query_start::text as at from pg_stat_activity where application_name ~ '_sidecar_' and datname = current_database()")
+            const sessions = await world.node<{ at: string }>(
+                'b',
+                "select query_start::text as at from pg_stat_activity where application_name ~ '_sidecar_' and datname = current_database()"
+            )
             return sessions.some(({ at }) => looks.add(at).size > 5)
         })
         expect(await world.prepared()).to.deep.equal(prepared)
@@ -95,7 +101,10 @@ describe('the state directory of a running sidecar', () => {
         await cut
         for (const file of stateFiles()) rmSync(file)
         await addRow(world, client, ['c'])
-        await until('the live set is on disk again', () => stateFiles().length === 1 && readFileSync(stateFiles()[0]!, 'utf8').includes(`${id} `))
+        await until(
+            'the live set is on disk again',
+            () => stateFiles().length === 1 && readFileSync(stateFiles()[0]!, 'utf8').includes(`${id} `)
+        )
     })
 
     it('with a last line torn by a crash: the line is dropped, told, and the set finished all the same', async () => {
@@ -117,7 +126,10 @@ describe('the state directory of a running sidecar', () => {
         const b = world.proxies.get('b')!
         const c = world.proxies.get('c')!
         // Neither node hears of the commit: what the sidecar knows of the set is in the file and in the database.
-        const cuts = [b.onClientData('COMMIT PREPARED', 'before', () => void b.cut()), c.onClientData('COMMIT PREPARED', 'before', () => void c.cut())]
+        const cuts = [
+            b.onClientData('COMMIT PREPARED', 'before', () => void b.cut()),
+            c.onClientData('COMMIT PREPARED', 'before', () => void c.cut())
+        ]
         const id = await addRow(world, client)
         await Promise.all(cuts)
         await world.sidecar!.kill()
@@ -130,8 +142,19 @@ describe('the state directory of a running sidecar', () => {
         await c.restore()
         const sidecar = await world.startSidecar()
         expect(sidecar.logs[0]).to.match(/ warning dropped a line that a crash left unfinished /)
-        await until('c has committed', async () => (await world.node('c', 'select from pg_prepared_xacts where database = current_database()')).length === 0)
-        expect((await world.sql('select pglobalxact.outcome($1) as o, complete_at from pglobalxact.commit_record where xid::text || \'_\' || nonce = $1', [id]))[0], 'b still waits').to.deep.equal({ o: 'committed', complete_at: null })
+        await until(
+            'c has committed',
+            async () => (await world.node('c', 'select from pg_prepared_xacts where database = current_database()')).length === 0
+        )
+        expect(
+            (
+                await world.sql(
+                    "select pglobalxact.outcome($1) as o, complete_at from pglobalxact.commit_record where xid::text || '_' || nonce = $1",
+                    [id]
+                )
+            )[0],
+            'b still waits'
+        ).to.deep.equal({ o: 'committed', complete_at: null })
         await b.restore()
     })
 })

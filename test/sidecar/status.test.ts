@@ -12,13 +12,22 @@ describe('status() of the sidecar', () => {
     })
     after(() => world.destroy())
 
-    const status = async (): Promise<Record<string, unknown>> => (await world.admin(
-        "select sidecar, note, host, pid, version, home, state_directory, state_sets, state_bytes::int, coordinator, running_for < interval '1 minute' as fresh, last_seen < interval '20 seconds' as seen from pglobalxact.status()"))[0]!
+    const status = async (): Promise<Record<string, unknown>> =>
+        (
+            await world.admin(
+                "select sidecar, note, host, pid, version, home, state_directory, state_sets, state_bytes::int, coordinator, running_for < interval '1 minute' as fresh, last_seen < interval '20 seconds' as seen from pglobalxact.status()"
+            )
+        )[0]!
 
     const CALLS = [
-        "select * from pglobalxact.recover()", "select * from pglobalxact.retry('1_00000000')", "select * from pglobalxact.state_lines()",
-        "select * from pglobalxact.force_commit('1_00000000', reason => 'x')", "select * from pglobalxact.force_rollback('1_00000000', reason => 'x')",
-        "select pglobalxact.acknowledge('1_00000000', 'x')", "select * from pglobalxact.add_node('b')", "select * from pglobalxact.check_node('b')"
+        'select * from pglobalxact.recover()',
+        "select * from pglobalxact.retry('1_00000000')",
+        'select * from pglobalxact.state_lines()',
+        "select * from pglobalxact.force_commit('1_00000000', reason => 'x')",
+        "select * from pglobalxact.force_rollback('1_00000000', reason => 'x')",
+        "select pglobalxact.acknowledge('1_00000000', 'x')",
+        "select * from pglobalxact.add_node('b')",
+        "select * from pglobalxact.check_node('b')"
     ]
 
     it('says that it was never started, and every call that needs it fails at once and queues nothing', async () => {
@@ -27,8 +36,12 @@ describe('status() of the sidecar', () => {
             const started = Date.now()
             const error = await failure(world.admin(call))
             expect(Date.now() - started, call).to.be.below(1000)
-            expect(error, call).to.include({ code: '55000', message: 'no sidecar is running for this coordinator: nothing was done',
-                detail: 'None has ever connected to this database.', hint: 'Start it next to this server: npx pglobalxact run --state-dir DIR' })
+            expect(error, call).to.include({
+                code: '55000',
+                message: 'no sidecar is running for this coordinator: nothing was done',
+                detail: 'None has ever connected to this database.',
+                hint: 'Start it next to this server: npx pglobalxact run --state-dir DIR'
+            })
         }
         expect(await world.sql('select from pglobalxact.request')).to.deep.equal([])
     })
@@ -38,8 +51,18 @@ describe('status() of the sidecar', () => {
         const home = / home=([0-9a-f]{16})$/.exec(await sidecar.waitForLog(/ acting /))![1]
         const [coordinator] = await world.sql<{ id: string }>('select id from pglobalxact.coordinator')
         expect(await status()).to.deep.equal({
-            sidecar: 'acting', note: 'acting', host: hostname(), pid: sidecar.pid, version: '0.1.0', home, state_directory: world.stateDir,
-            state_sets: 0, state_bytes: 0, coordinator: coordinator!.id, fresh: true, seen: true
+            sidecar: 'acting',
+            note: 'acting',
+            host: hostname(),
+            pid: sidecar.pid,
+            version: '0.1.0',
+            home,
+            state_directory: world.stateDir,
+            state_sets: 0,
+            state_bytes: 0,
+            coordinator: coordinator!.id,
+            fresh: true,
+            seen: true
         })
         for (const name of ['b', 'c']) await world.admin(`select * from pglobalxact.add_node('${name}')`)
     })
@@ -74,7 +97,9 @@ describe('status() of the sidecar', () => {
         await other.waitForLog(/is not allowed to act/)
         const found = await status()
         expect(found).to.include({ sidecar: 'waiting', pid: other.pid, seen: true })
-        expect(found['note']).to.match(/^home [0-9a-f]{16} is not allowed to act for this coordinator: this is either a new host .*select pglobalxact\.adopt\('reason'\).* or a copy of the database/)
+        expect(found['note']).to.match(
+            /^home [0-9a-f]{16} is not allowed to act for this coordinator: this is either a new host .*select pglobalxact\.adopt\('reason'\).* or a copy of the database/
+        )
         const error = await failure(world.admin('select * from pglobalxact.recover()'))
         expect(error.code).to.equal('55000')
         expect(error.detail).to.match(/^The last one to connect \(host .*, pid \d+\) does not act: home .* is not allowed/)
@@ -86,12 +111,17 @@ describe('status() of the sidecar', () => {
         await sidecar.kill()
         await until('its session is gone', async () => (await status())['sidecar'] === 'not running')
         expect(await status()).to.include({
-            sidecar: 'not running', note: 'decided sets wait, and are safe: start it with npx pglobalxact run --state-dir DIR', pid: sidecar.pid, seen: true
+            sidecar: 'not running',
+            note: 'decided sets wait, and are safe: start it with npx pglobalxact run --state-dir DIR',
+            pid: sidecar.pid,
+            seen: true
         })
         for (const call of CALLS) {
             const error = await failure(world.admin(call))
             expect(error.code, call).to.equal('55000')
-            expect(error.detail, call).to.match(new RegExp(`^The last one \\(host ${hostname()}, pid ${sidecar.pid}\\) was seen 00:00:\\d\\d ago\\.$`))
+            expect(error.detail, call).to.match(
+                new RegExp(`^The last one \\(host ${hostname()}, pid ${sidecar.pid}\\) was seen 00:00:\\d\\d ago\\.$`)
+            )
         }
         expect(await world.sql('select from pglobalxact.request where finished_at is null')).to.deep.equal([])
         await world.startSidecar()
@@ -101,7 +131,10 @@ describe('status() of the sidecar', () => {
         const sidecar = world.sidecar!
         sidecar.pause()
         const call = failure(world.admin('select * from pglobalxact.recover()'))
-        await until('the request is entered', async () => (await world.sql('select from pglobalxact.request where finished_at is null')).length === 1)
+        await until(
+            'the request is entered',
+            async () => (await world.sql('select from pglobalxact.request where finished_at is null')).length === 1
+        )
         await world.sql('update pglobalxact.request set taken_at = now() where finished_at is null')
         await sidecar.kill()
         const error = await call

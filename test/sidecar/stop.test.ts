@@ -48,8 +48,16 @@ describe('SIGTERM stops the sidecar within five seconds, with exit 0,', () => {
         expect(world.sidecar!.logs.at(-1)).to.match(/ info stopped$/)
         expect(readdirSync(world.stateDir)).to.deep.equal(['home'])
         for (const name of ['b', 'c']) {
-            await until(`no session is left on ${name}`, async () =>
-                (await world.node(name, 'select from pg_stat_activity where datname = $1 and application_name like $2', [world.database, 'pgx%sidecar%'])).length === 0)
+            await until(
+                `no session is left on ${name}`,
+                async () =>
+                    (
+                        await world.node(name, 'select from pg_stat_activity where datname = $1 and application_name like $2', [
+                            world.database,
+                            'pgx%sidecar%'
+                        ])
+                    ).length === 0
+            )
         }
     })
 
@@ -79,7 +87,10 @@ describe('SIGTERM stops the sidecar within five seconds, with exit 0,', () => {
         await stops(other)
     })
 
-    for (const [what, where] of [['at its first connection', 'connect'], ['while it acts', 'acting']] as const) {
+    for (const [what, where] of [
+        ['at its first connection', 'connect'],
+        ['while it acts', 'acting']
+    ] as const) {
         it(`when its database stops answering ${what}`, async () => {
             await world.sidecar!.stop()
             const databaseUrl = world.sidecarUrl.replace(`:${own.port}/`, `:${door.port}/`)
@@ -118,7 +129,10 @@ describe('SIGTERM stops the sidecar within five seconds, with exit 0,', () => {
                 committed += 1
             }
         })
-        await until('sets are being finished', async () => (await world.sql('select from pglobalxact.commit_record where complete_at is not null limit 50')).length === 50)
+        await until(
+            'sets are being finished',
+            async () => (await world.sql('select from pglobalxact.commit_record where complete_at is not null limit 50')).length === 50
+        )
         await stops(world.sidecar!)
         on = false
         await Promise.all(load)

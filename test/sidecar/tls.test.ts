@@ -11,8 +11,29 @@ import { addRow } from './common'
 /** A self-signed certificate, which is its own root, and its key, readable by the server. */
 function certificate(directory: string, name: string, alternatives: string): { readonly cert: string; readonly key: string } {
     const [cert, key] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)]
-    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', `/CN=${name}`,
-        '-addext', `subjectAltName=${alternatives}`, '-keyout', key, '-out', cert], { stdio: 'ignore' })
+    execFileSync(
+        'openssl',
+        [
+            'req',
+            '-x509',
+            '-newkey',
+            'ec',
+            '-pkeyopt',
+            'ec_paramgen_curve:prime256v1',
+            '-nodes',
+            '-days',
+            '2',
+            '-subj',
+            `/CN=${name}`,
+            '-addext',
+            `subjectAltName=${alternatives}`,
+            '-keyout',
+            key,
+            '-out',
+            cert
+        ],
+        { stdio: 'ignore' }
+    )
     const account = serverAccount()
     if (account) chownSync(key, account.uid, account.gid)
     chmodSync(key, 0o600)
@@ -42,21 +63,27 @@ describe('TLS to a node', () => {
         await tls?.destroy()
     })
 
-    const reached = async (): Promise<{ ok: boolean; detail: string }> => (await world.admin<{ ok: boolean; detail: string }>("select ok, detail from pglobalxact.check_node('b')"))[0]!
+    const reached = async (): Promise<{ ok: boolean; detail: string }> =>
+        (await world.admin<{ ok: boolean; detail: string }>("select ok, detail from pglobalxact.check_node('b')"))[0]!
 
     /** Sets the node's server options anew, beside port and dbname. */
     async function options(more: Readonly<Record<string, string>>): Promise<void> {
         const all = { host: '127.0.0.1', port: String(tls.port), dbname: world.database, ...more }
         await world.sql(`do $$ declare o text; begin
             for o in select split_part(unnest(srvoptions), '=', 1) from pg_foreign_server where srvname = 'b' loop execute format('alter server b options (drop %I)', o); end loop; end $$;
-            alter server b options (${Object.entries(all).map(([name, value]) => `add ${name} '${value}'`).join(', ')})`)
+            alter server b options (${Object.entries(all)
+                .map(([name, value]) => `add ${name} '${value}'`)
+                .join(', ')})`)
         await reached()
     }
 
     /** Whether the sidecar's own sessions there are encrypted; one kind only. */
     async function encrypted(): Promise<boolean> {
         const rows = await until('the sidecar has a session there', async () => {
-            const found = await world.node<{ ssl: boolean }>('b', "select distinct s.ssl from pg_stat_ssl s join pg_stat_activity a using (pid) where a.application_name ~ '_sidecar_' and a.datname = current_database()")
+            const found = await world.node<{ ssl: boolean }>(
+                'b',
+                "select distinct s.ssl from pg_stat_ssl s join pg_stat_activity a using (pid) where a.application_name ~ '_sidecar_' and a.datname = current_database()"
+            )
             return found.length > 0 && found
         })
         expect(rows).to.have.lengthOf(1)
@@ -109,7 +136,7 @@ describe('TLS to a node', () => {
         })
     }
 
-    it('verify-full refuses a server that has another\'s name, verify-ca takes it', async () => {
+    it("verify-full refuses a server that has another's name, verify-ca takes it", async () => {
         await tls.configure({ ssl_cert_file: elsewhere.cert, ssl_key_file: elsewhere.key })
         for (const host of ['127.0.0.1', 'localhost']) {
             await options({ host, sslmode: 'verify-full', sslrootcert: elsewhere.cert })
@@ -132,7 +159,7 @@ describe('TLS to a node', () => {
         await works()
     })
 
-    it('puts nothing but log lines on the sidecar\'s standard error', () => {
+    it("puts nothing but log lines on the sidecar's standard error", () => {
         for (const line of world.sidecar!.logs) expect(line).to.match(/^\d{4}-\d\d-\d\dT\S+ (info|warning|error) /)
     })
 })

@@ -17,8 +17,12 @@ describe('a busy sidecar, with a slow look every minute only', () => {
     after(() => world.destroy())
     afterEach(() => world.settled())
 
-    const awake = async (): Promise<boolean> => (await world.sql(
-        "select from pg_locks where locktype = 'advisory' and classid = any (pglobalxact._lock_keys('awake')) and mode = 'ExclusiveLock' and database = (select oid from pg_database where datname = current_database())")).length > 0
+    const awake = async (): Promise<boolean> =>
+        (
+            await world.sql(
+                "select from pg_locks where locktype = 'advisory' and classid = any (pglobalxact._lock_keys('awake')) and mode = 'ExclusiveLock' and database = (select oid from pg_database where datname = current_database())"
+            )
+        ).length > 0
 
     const open = async (): Promise<number> => (await world.sql('select from pglobalxact.commit_record where complete_at is null')).length
 
@@ -53,12 +57,14 @@ describe('a busy sidecar, with a slow look every minute only', () => {
         await listener.query('listen pglobalxact')
         let commits = 0
         const deadline = Date.now() + 2000
-        await Promise.all(clients.map(async (client) => {
-            while (Date.now() < deadline) {
-                await addRow(world, client)
-                commits += 1
-            }
-        }))
+        await Promise.all(
+            clients.map(async (client) => {
+                while (Date.now() < deadline) {
+                    await addRow(world, client)
+                    commits += 1
+                }
+            })
+        )
         await listener.query('select 1')
         expect(commits).to.be.greaterThan(50)
         expect(rung, `notifications for ${commits} commits`).to.be.below(commits / 2)
@@ -71,13 +77,18 @@ describe('a busy sidecar, with a slow look every minute only', () => {
             rounds += 1
             // It falls asleep 20 ms after the last set: commits around that moment are the dangerous ones.
             const pauses = clients.map(() => Array.from({ length: 3 }, () => Math.random() * 45))
-            await Promise.all(clients.map(async (client, index) => {
-                for (const pause of pauses[index]!) {
-                    await sleep(pause)
-                    await addRow(world, client, index % 2 === 0 ? ['b'] : ['c'])
-                }
-            }))
-            await until(`all sets of round ${rounds} are finished (pauses ${JSON.stringify(pauses)})`, async () => (await open()) === 0, { timeoutMs: 2000, everyMs: 5 })
+            await Promise.all(
+                clients.map(async (client, index) => {
+                    for (const pause of pauses[index]!) {
+                        await sleep(pause)
+                        await addRow(world, client, index % 2 === 0 ? ['b'] : ['c'])
+                    }
+                })
+            )
+            await until(`all sets of round ${rounds} are finished (pauses ${JSON.stringify(pauses)})`, async () => (await open()) === 0, {
+                timeoutMs: 2000,
+                everyMs: 5
+            })
         }
         expect(rounds).to.be.greaterThan(10)
     })

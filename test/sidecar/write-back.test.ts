@@ -30,12 +30,22 @@ describe('a decided set and the going of its coordinator', () => {
         await client.query('commit')
         await held
         await client.end()
-        await until('node c has committed', async () => (await world.node('c', 'select from pg_prepared_xacts where gid like $1', [`%${id}%`])).length === 0)
+        await until(
+            'node c has committed',
+            async () => (await world.node('c', 'select from pg_prepared_xacts where gid like $1', [`%${id}%`])).length === 0
+        )
         return id
     }
 
-    const preparedOn = async (name: string): Promise<number> => (await world.node(name, 'select from pg_prepared_xacts where database = current_database()')).length
-    const outcome = async (id: string): Promise<unknown> => (await world.sql('select pglobalxact.outcome($1) as o, (select complete_at is not null from pglobalxact.commit_record where xid::text || \'_\' || nonce = $1) as complete', [id]))[0]
+    const preparedOn = async (name: string): Promise<number> =>
+        (await world.node(name, 'select from pg_prepared_xacts where database = current_database()')).length
+    const outcome = async (id: string): Promise<unknown> =>
+        (
+            await world.sql(
+                "select pglobalxact.outcome($1) as o, (select complete_at is not null from pglobalxact.commit_record where xid::text || '_' || nonce = $1) as complete",
+                [id]
+            )
+        )[0]
 
     it('is finished on every node while the coordinator is down, and told to it when it is back', async () => {
         const before = await world.balances()
@@ -45,7 +55,10 @@ describe('a decided set and the going of its coordinator', () => {
         b.resetAll()
         await b.restore()
         await until('node b has committed, without the coordinator', async () => (await preparedOn('b')) === 0)
-        expect(readdirSync(world.stateDir).filter((name) => name.startsWith('state-')), 'kept until the coordinator knows').to.have.lengthOf(1)
+        expect(
+            readdirSync(world.stateDir).filter((name) => name.startsWith('state-')),
+            'kept until the coordinator knows'
+        ).to.have.lengthOf(1)
         await own.start()
         await until('the coordinator knows', async () => ((await outcome(id)) as { complete: boolean }).complete)
         expect(await outcome(id)).to.deep.equal({ o: 'committed', complete: true })
@@ -67,7 +80,10 @@ describe('a decided set and the going of its coordinator', () => {
             own.resume()
         }
         await until('the coordinator knows', async () => ((await outcome(id)) as { complete: boolean }).complete)
-        await until('the sidecar acts', async () => (await world.sql<{ sidecar: string }>('select sidecar from pglobalxact.status()'))[0]!.sidecar === 'acting')
+        await until(
+            'the sidecar acts',
+            async () => (await world.sql<{ sidecar: string }>('select sidecar from pglobalxact.status()'))[0]!.sidecar === 'acting'
+        )
         expect(world.sidecar!.logs.slice(from).join('\n')).to.not.match(/ error /)
     })
 

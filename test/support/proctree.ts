@@ -1,59 +1,61 @@
 /** Signals and process listings. A zombie counts as gone: it holds no lock and no memory. */
-import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
-import { until } from './wait';
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { until } from './wait'
 
 interface ProcessInfo {
-  readonly pid: number;
-  readonly parent: number;
-  readonly zombie: boolean;
+    readonly pid: number
+    readonly parent: number
+    readonly zombie: boolean
 }
 
 function fromProc(pid: number): ProcessInfo | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command name may hold spaces and parentheses: the fields start after the last one.
-    const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return { pid, parent: Number(parent), zombie: state === 'Z' || state === 'X' };
-  } catch {
-    return undefined;
-  }
+    try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+        // The command name may hold spaces and parentheses: the fields start after the last one.
+        const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+        return { pid, parent: Number(parent), zombie: state === 'Z' || state === 'X' }
+    } catch {
+        return undefined
+    }
 }
 
 function fromPs(line: string): ProcessInfo {
-  const [pid, parent, state] = line.trim().split(/\s+/);
-  return { pid: Number(pid), parent: Number(parent), zombie: state?.startsWith('Z') ?? true };
+    const [pid, parent, state] = line.trim().split(/\s+/)
+    return { pid: Number(pid), parent: Number(parent), zombie: state?.startsWith('Z') ?? true }
 }
 
 function list(): readonly ProcessInfo[] {
-  if (process.platform !== 'linux') {
-    return execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat='], { encoding: 'utf8' }).trim().split('\n').map(fromPs);
-  }
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => fromProc(Number(name)))
-    .filter((info) => info !== undefined);
+    if (process.platform !== 'linux') {
+        return execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat='], { encoding: 'utf8' }).trim().split('\n').map(fromPs)
+    }
+    return readdirSync('/proc')
+        .filter((name) => /^\d+$/.test(name))
+        .map((name) => fromProc(Number(name)))
+        .filter((info) => info !== undefined)
 }
 
 /** Pids of the direct children that still live. */
 export function childrenOf(parent: number): readonly number[] {
-  return list().filter((p) => p.parent === parent && !p.zombie).map((p) => p.pid);
+    return list()
+        .filter((p) => p.parent === parent && !p.zombie)
+        .map((p) => p.pid)
 }
 
 /** Sends a signal; false if there is no such process any more. */
 export function signal(pid: number, name: NodeJS.Signals): boolean {
-  try {
-    return process.kill(pid, name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
-    throw error;
-  }
+    try {
+        return process.kill(pid, name)
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+        throw error
+    }
 }
 
 /** Waits until none of these processes lives. */
 export async function untilGone(pids: readonly number[]): Promise<void> {
-  const wanted = new Set(pids);
-  await until(`processes ${pids.join(', ')} are gone`, () => !list().some((p) => wanted.has(p.pid) && !p.zombie));
+    const wanted = new Set(pids)
+    await until(`processes ${pids.join(', ')} are gone`, () => !list().some((p) => wanted.has(p.pid) && !p.zombie))
 }
 
 /**
@@ -61,14 +63,14 @@ export async function untilGone(pids: readonly number[]): Promise<void> {
  * the listing is stable: a child may have been forked between the listing and the signal.
  */
 export function freeze(parent: number): readonly number[] {
-  signal(parent, 'SIGSTOP');
-  const seen = new Set<number>();
-  for (;;) {
-    const fresh = childrenOf(parent).filter((pid) => !seen.has(pid));
-    if (fresh.length === 0) return [parent, ...seen];
-    for (const pid of fresh) {
-      seen.add(pid);
-      signal(pid, 'SIGSTOP');
+    signal(parent, 'SIGSTOP')
+    const seen = new Set<number>()
+    for (;;) {
+        const fresh = childrenOf(parent).filter((pid) => !seen.has(pid))
+        if (fresh.length === 0) return [parent, ...seen]
+        for (const pid of fresh) {
+            seen.add(pid)
+            signal(pid, 'SIGSTOP')
+        }
     }
-  }
 }

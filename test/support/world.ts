@@ -1,87 +1,88 @@
 /** A coordinator with its nodes, roles and sidecar, as a DBA would set them up: no superuser on the nodes. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Client } from 'pg';
-import { startCluster, type Cluster, type Login } from './cluster';
-import { runCommand, startSidecar, type Sidecar } from './process';
-import { startProxy, type Proxy } from './proxy';
-import { until } from './wait';
-import { workDir } from './workdir';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Client } from 'pg'
+import { startCluster, type Cluster, type Login } from './cluster'
+import { runCommand, startSidecar, type Sidecar } from './process'
+import { startProxy, type Proxy } from './proxy'
+import { until } from './wait'
+import { workDir } from './workdir'
 
 /** Passwords of the roles below, all different so that a log can be searched for them. */
 export const PASSWORDS = {
-  pglobalxact: 'sidecar-secret-1',
-  app: 'app-secret-2',
-  dba: 'dba-secret-3',
-  watcher: 'watcher-secret-4',
-  node_sidecar: 'node-secret-5',
-  node_app: 'node-app-secret-6',
-} as const;
+    pglobalxact: 'sidecar-secret-1',
+    app: 'app-secret-2',
+    dba: 'dba-secret-3',
+    watcher: 'watcher-secret-4',
+    node_sidecar: 'node-secret-5',
+    node_app: 'node-app-secret-6'
+} as const
 
 export interface WorldOptions {
-  readonly name: string;
-  /** Default: b and c, each on a cluster of its own. */
-  readonly nodes?: readonly string[];
-  /** Nodes are reached through proxies, to be cut and frozen. */
-  readonly proxied?: boolean;
-  readonly sidecarArgs?: readonly string[];
-  /** Start without a sidecar and without registered nodes. */
-  readonly bare?: boolean;
-  /** Clusters of the test's own, to be killed; "a" is the coordinator's. What is not named here is shared. */
-  readonly clusters?: Readonly<Record<string, Cluster>>;
+    readonly name: string
+    /** Default: b and c, each on a cluster of its own. */
+    readonly nodes?: readonly string[]
+    /** Nodes are reached through proxies, to be cut and frozen. */
+    readonly proxied?: boolean
+    readonly sidecarArgs?: readonly string[]
+    /** Start without a sidecar and without registered nodes. */
+    readonly bare?: boolean
+    /** Clusters of the test's own, to be killed; "a" is the coordinator's. What is not named here is shared. */
+    readonly clusters?: Readonly<Record<string, Cluster>>
 }
 
-const shared = new Map<string, Promise<Cluster>>();
-let worlds = 0;
+const shared = new Map<string, Promise<Cluster>>()
+let worlds = 0
 
 /** Clusters are shared by all test files of a process; each world has databases of its own on them. */
 export function sharedCluster(name: string): Promise<Cluster> {
-  const known = shared.get(name) ?? startCluster({ name });
-  shared.set(name, known);
-  return known;
+    const known = shared.get(name) ?? startCluster({ name })
+    shared.set(name, known)
+    return known
 }
 
-const quickly = ['--scan-interval', '200', '--retry-cap', '500', '--node-timeout', '3000'] as const;
+const quickly = ['--scan-interval', '200', '--retry-cap', '500', '--node-timeout', '3000'] as const
 
 export class World {
-  sidecar: Sidecar | undefined;
-  readonly stateDir: string;
-  private readonly clients: Client[] = [];
+    sidecar: Sidecar | undefined
+    readonly stateDir: string
+    private readonly clients: Client[] = []
 
-  private constructor(
-    readonly name: string,
-    readonly database: string,
-    /** Another one after a failover. */
-    public coordinator: Cluster,
-    readonly nodes: Map<string, Cluster>,
-    readonly proxies: ReadonlyMap<string, Proxy>,
-    private readonly sidecarArgs: readonly string[],
-  ) {
-    mkdirSync(workDir(), { recursive: true });
-    this.stateDir = mkdtempSync(join(workDir(), 'st-'));
-  }
-
-  static async create(options: WorldOptions): Promise<World> {
-    const names = options.nodes ?? ['b', 'c'];
-    const [coordinator, ...clusters] = await Promise.all(['a', ...names].map((name) => options.clusters?.[name] ?? sharedCluster(name)));
-    const nodes = new Map(names.map((name, index) => [name, clusters[index]!]));
-    const proxies = new Map<string, Proxy>();
-    if (options.proxied) for (const [name, cluster] of nodes) proxies.set(name, await startProxy(cluster.port));
-    const database = `w${++worlds}_${options.name}`;
-    const world = new World(options.name, database, coordinator!, nodes, proxies, [...quickly, ...(options.sidecarArgs ?? [])]);
-    await Promise.all([world.prepareCoordinator(), ...[...nodes.values()].map((cluster) => world.prepareNode(cluster))]);
-    for (const name of names) await world.createServer(name);
-    if (!options.bare) {
-      await world.startSidecar();
-      for (const name of names) await world.admin(`select * from pglobalxact.add_node('${name}')`);
+    private constructor(
+        readonly name: string,
+        readonly database: string,
+        /** Another one after a failover. */
+        public coordinator: Cluster,
+        readonly nodes: Map<string, Cluster>,
+        readonly proxies: ReadonlyMap<string, Proxy>,
+        private readonly sidecarArgs: readonly string[]
+    ) {
+        mkdirSync(workDir(), { recursive: true })
+        this.stateDir = mkdtempSync(join(workDir(), 'st-'))
     }
-    return world;
-  }
 
-  private async prepareCoordinator(): Promise<void> {
-    await this.coordinator.createDatabase(this.database);
-    await this.install();
-    await this.coordinator.query(`
+    static async create(options: WorldOptions): Promise<World> {
+        const names = options.nodes ?? ['b', 'c']
+        const [coordinator, ...clusters] = await Promise.all(['a', ...names].map((name) => options.clusters?.[name] ?? sharedCluster(name)))
+        const nodes = new Map(names.map((name, index) => [name, clusters[index]!]))
+        const proxies = new Map<string, Proxy>()
+        if (options.proxied) for (const [name, cluster] of nodes) proxies.set(name, await startProxy(cluster.port))
+        const database = `w${++worlds}_${options.name}`
+        const world = new World(options.name, database, coordinator!, nodes, proxies, [...quickly, ...(options.sidecarArgs ?? [])])
+        await Promise.all([world.prepareCoordinator(), ...[...nodes.values()].map((cluster) => world.prepareNode(cluster))])
+        for (const name of names) await world.createServer(name)
+        if (!options.bare) {
+            await world.startSidecar()
+            for (const name of names) await world.admin(`select * from pglobalxact.add_node('${name}')`)
+        }
+        return world
+    }
+
+    private async prepareCoordinator(): Promise<void> {
+        await this.coordinator.createDatabase(this.database)
+        await this.install()
+        await this.coordinator.query(
+            `
       do $$ begin
         if to_regrole('app') is null then create role app login; create role dba login; create role watcher login; end if;
       end $$;
@@ -91,17 +92,21 @@ export class World {
       grant create on schema public to app;
       create table account (id int primary key, balance bigint not null check (balance >= 0));
       insert into account values (1, 1000);
-      grant all on account to app`, [], this.database);
-  }
+      grant all on account to app`,
+            [],
+            this.database
+        )
+    }
 
-  async install(): Promise<void> {
-    const { code, stderr } = await runCommand(['install'], this.coordinator.env({ database: this.database }));
-    if (code !== 0) throw new Error(`install failed: ${stderr}`);
-  }
+    async install(): Promise<void> {
+        const { code, stderr } = await runCommand(['install'], this.coordinator.env({ database: this.database }))
+        if (code !== 0) throw new Error(`install failed: ${stderr}`)
+    }
 
-  private async prepareNode(cluster: Cluster): Promise<void> {
-    await cluster.createDatabase(this.database);
-    await cluster.query(`
+    private async prepareNode(cluster: Cluster): Promise<void> {
+        await cluster.createDatabase(this.database)
+        await cluster.query(
+            `
       do $$ begin
         if to_regrole('node_app') is null then create role node_app login; end if;
         if to_regrole('node_sidecar') is null then create role node_sidecar login; end if;
@@ -111,99 +116,109 @@ export class World {
       grant create on schema public to node_app;
       create table account (id int primary key, balance bigint not null check (balance >= 0));
       insert into account values (1, 1000);
-      grant all on account to node_app`, [], this.database);
-  }
+      grant all on account to node_app`,
+            [],
+            this.database
+        )
+    }
 
-  /** The foreign server and user mappings of a node. */
-  async createServer(name: string, cluster = this.nodes.get(name)!, database = this.database): Promise<void> {
-    const port = this.proxies.get(name)?.port ?? cluster.port;
-    await this.sql(`
+    /** The foreign server and user mappings of a node. */
+    async createServer(name: string, cluster = this.nodes.get(name)!, database = this.database): Promise<void> {
+        const port = this.proxies.get(name)?.port ?? cluster.port
+        await this.sql(`
       create server ${name} foreign data wrapper dblink_fdw options (host '127.0.0.1', port '${port}', dbname '${database}');
       grant usage on foreign server ${name} to app, pglobalxact;
       create user mapping for app server ${name} options (user 'node_app', password '${PASSWORDS.node_app}');
-      create user mapping for pglobalxact server ${name} options (user 'node_sidecar', password '${PASSWORDS.node_sidecar}')`);
-  }
-
-  get sidecarUrl(): string {
-    return this.coordinator.url({ database: this.database, user: 'pglobalxact', password: PASSWORDS.pglobalxact });
-  }
-
-  /** Starts the sidecar and waits until it acts. */
-  async startSidecar(args: readonly string[] = []): Promise<Sidecar> {
-    this.sidecar = startSidecar({ stateDir: this.stateDir, databaseUrl: this.sidecarUrl, args: [...this.sidecarArgs, ...args] });
-    await this.sidecar.waitForLog(/ acting /);
-    return this.sidecar;
-  }
-
-  login(user: 'app' | 'dba' | 'watcher' | 'pglobalxact'): Required<Login> {
-    return { database: this.database, user, password: PASSWORDS[user] };
-  }
-
-  /** A session on the coordinator, closed with the world. */
-  async connect(user: 'app' | 'dba' | 'watcher' = 'app'): Promise<Client> {
-    const client = await this.coordinator.connect(this.login(user));
-    this.clients.push(client);
-    return client;
-  }
-
-  /** Rows of one query on the coordinator as superuser. */
-  sql<R extends Record<string, unknown>>(text: string, params: readonly unknown[] = []): Promise<R[]> {
-    return this.coordinator.query<R>(text, params, this.database);
-  }
-
-  /** Rows of one query as the DBA, who is no superuser. */
-  async admin<R extends Record<string, unknown>>(text: string, params: readonly unknown[] = []): Promise<R[]> {
-    const client = await this.coordinator.connect(this.login('dba'));
-    try {
-      return (await client.query<R>(text, [...params])).rows;
-    } finally {
-      await client.end();
+      create user mapping for pglobalxact server ${name} options (user 'node_sidecar', password '${PASSWORDS.node_sidecar}')`)
     }
-  }
 
-  node<R extends Record<string, unknown>>(name: string, text: string, params: readonly unknown[] = []): Promise<R[]> {
-    return this.nodes.get(name)!.query<R>(text, params, this.database);
-  }
+    get sidecarUrl(): string {
+        return this.coordinator.url({ database: this.database, user: 'pglobalxact', password: PASSWORDS.pglobalxact })
+    }
 
-  /** Moves money from the coordinator to a node and on, in one set: the workload of most tests. */
-  async transfer(client: Client, amount = 10, nodes: readonly string[] = [...this.nodes.keys()]): Promise<string> {
-    await client.query('begin');
-    await client.query('update account set balance = balance - $1', [amount * nodes.length]);
-    for (const node of nodes) await client.query('select pglobalxact.exec($1, $2)', [node, `update account set balance = balance + ${amount}`]);
-    const { rows } = await client.query<{ id: string }>('select pglobalxact.set_id() as id');
-    return rows[0]!.id;
-  }
+    /** Starts the sidecar and waits until it acts. */
+    async startSidecar(args: readonly string[] = []): Promise<Sidecar> {
+        this.sidecar = startSidecar({ stateDir: this.stateDir, databaseUrl: this.sidecarUrl, args: [...this.sidecarArgs, ...args] })
+        await this.sidecar.waitForLog(/ acting /)
+        return this.sidecar
+    }
 
-  async balances(): Promise<Record<string, number>> {
-    const read = async (rows: Promise<Record<string, unknown>[]>): Promise<number> => Number((await rows)[0]!['balance']);
-    const all: Record<string, number> = { a: await read(this.sql('select balance from account where id = 1')) };
-    for (const name of this.nodes.keys()) all[name] = await read(this.node(name, 'select balance from account where id = 1'));
-    return all;
-  }
+    login(user: 'app' | 'dba' | 'watcher' | 'pglobalxact'): Required<Login> {
+        return { database: this.database, user, password: PASSWORDS[user] }
+    }
 
-  /** Branches of this world's sets that are still prepared somewhere. */
-  async prepared(): Promise<string[]> {
-    const all = await Promise.all([...this.nodes.keys()].map((name) =>
-      this.node<{ gid: string }>(name, "select gid from pg_prepared_xacts where database = current_database() and gid like 'pgx%' order by 1")));
-    return all.flat().map((row) => row.gid);
-  }
+    /** A session on the coordinator, closed with the world. */
+    async connect(user: 'app' | 'dba' | 'watcher' = 'app'): Promise<Client> {
+        const client = await this.coordinator.connect(this.login(user))
+        this.clients.push(client)
+        return client
+    }
 
-  /** Nothing left anywhere: no prepared branch, no set on the books, no line in the state files. */
-  async settled(): Promise<void> {
-    await until('everything is settled', async () => {
-      const [prepared, sets] = [await this.prepared(), await this.sql('select * from pglobalxact.sets()')];
-      const lines = await this.admin('select * from pglobalxact.state_lines()');
-      if (prepared.length + sets.length + lines.length > 0) throw new Error(JSON.stringify({ prepared, sets, lines }));
-      return true;
-    });
-  }
+    /** Rows of one query on the coordinator as superuser. */
+    sql<R extends Record<string, unknown>>(text: string, params: readonly unknown[] = []): Promise<R[]> {
+        return this.coordinator.query<R>(text, params, this.database)
+    }
 
-  async destroy(): Promise<void> {
-    await Promise.all(this.clients.map((client) => client.end().catch(() => undefined)));
-    await this.sidecar?.stop();
-    for (const proxy of this.proxies.values()) await proxy.close();
-    rmSync(this.stateDir, { recursive: true, force: true });
-    await this.coordinator.dropDatabase(this.database);
-    for (const cluster of this.nodes.values()) await cluster.dropDatabase(this.database);
-  }
+    /** Rows of one query as the DBA, who is no superuser. */
+    async admin<R extends Record<string, unknown>>(text: string, params: readonly unknown[] = []): Promise<R[]> {
+        const client = await this.coordinator.connect(this.login('dba'))
+        try {
+            return (await client.query<R>(text, [...params])).rows
+        } finally {
+            await client.end()
+        }
+    }
+
+    node<R extends Record<string, unknown>>(name: string, text: string, params: readonly unknown[] = []): Promise<R[]> {
+        return this.nodes.get(name)!.query<R>(text, params, this.database)
+    }
+
+    /** Moves money from the coordinator to a node and on, in one set: the workload of most tests. */
+    async transfer(client: Client, amount = 10, nodes: readonly string[] = [...this.nodes.keys()]): Promise<string> {
+        await client.query('begin')
+        await client.query('update account set balance = balance - $1', [amount * nodes.length])
+        for (const node of nodes)
+            await client.query('select pglobalxact.exec($1, $2)', [node, `update account set balance = balance + ${amount}`])
+        const { rows } = await client.query<{ id: string }>('select pglobalxact.set_id() as id')
+        return rows[0]!.id
+    }
+
+    async balances(): Promise<Record<string, number>> {
+        const read = async (rows: Promise<Record<string, unknown>[]>): Promise<number> => Number((await rows)[0]!['balance'])
+        const all: Record<string, number> = { a: await read(this.sql('select balance from account where id = 1')) }
+        for (const name of this.nodes.keys()) all[name] = await read(this.node(name, 'select balance from account where id = 1'))
+        return all
+    }
+
+    /** Branches of this world's sets that are still prepared somewhere. */
+    async prepared(): Promise<string[]> {
+        const all = await Promise.all(
+            [...this.nodes.keys()].map((name) =>
+                this.node<{ gid: string }>(
+                    name,
+                    "select gid from pg_prepared_xacts where database = current_database() and gid like 'pgx%' order by 1"
+                )
+            )
+        )
+        return all.flat().map((row) => row.gid)
+    }
+
+    /** Nothing left anywhere: no prepared branch, no set on the books, no line in the state files. */
+    async settled(): Promise<void> {
+        await until('everything is settled', async () => {
+            const [prepared, sets] = [await this.prepared(), await this.sql('select * from pglobalxact.sets()')]
+            const lines = await this.admin('select * from pglobalxact.state_lines()')
+            if (prepared.length + sets.length + lines.length > 0) throw new Error(JSON.stringify({ prepared, sets, lines }))
+            return true
+        })
+    }
+
+    async destroy(): Promise<void> {
+        await Promise.all(this.clients.map((client) => client.end().catch(() => undefined)))
+        await this.sidecar?.stop()
+        for (const proxy of this.proxies.values()) await proxy.close()
+        rmSync(this.stateDir, { recursive: true, force: true })
+        await this.coordinator.dropDatabase(this.database)
+        for (const cluster of this.nodes.values()) await cluster.dropDatabase(this.database)
+    }
 }

@@ -4,8 +4,15 @@ import { FAULT_POINTS } from '../../sidecar/fault'
 import { Refusal } from '../../sidecar/refusal'
 
 const DEFAULTS: Config = {
-    stateDir: '/state', databaseUrl: '', scanInterval: 1000, connectionsPerNode: 4, nodeTimeout: 10_000, retryCap: 30_000,
-    segmentBytes: 4_194_304, lostSets: 'report', faultPoint: ''
+    stateDir: '/state',
+    databaseUrl: '',
+    scanInterval: 1000,
+    connectionsPerNode: 4,
+    nodeTimeout: 10_000,
+    retryCap: 30_000,
+    segmentBytes: 4_194_304,
+    lostSets: 'report',
+    faultPoint: ''
 }
 const RUN = ['run', '--state-dir', '/state']
 
@@ -48,19 +55,30 @@ describe('the configuration', () => {
             expect(readConfig(['run'], { PGLOBALXACT_STATE_DIR: '/state', [variable]: text }).config[key]).to.equal(value)
             const other = String(DEFAULTS[key] || 'other')
             if (key !== 'faultPoint') {
-                expect(readConfig(['run', `--${flag}`, text], { PGLOBALXACT_STATE_DIR: '/state', [variable]: other }).config[key]).to.equal(value)
+                expect(readConfig(['run', `--${flag}`, text], { PGLOBALXACT_STATE_DIR: '/state', [variable]: other }).config[key]).to.equal(
+                    value
+                )
             }
         })
     }
 
     it('takes DATABASE_URL when it has no database of its own', () => {
         expect(run([], { DATABASE_URL: 'postgresql://common' }).databaseUrl).to.equal('postgresql://common')
-        expect(run([], { DATABASE_URL: 'postgresql://common', PGLOBALXACT_DATABASE_URL: 'postgresql://own' }).databaseUrl).to.equal('postgresql://own')
-        expect(run(['--database-url', 'postgresql://flag'], { PGLOBALXACT_DATABASE_URL: 'postgresql://own' }).databaseUrl).to.equal('postgresql://flag')
+        expect(run([], { DATABASE_URL: 'postgresql://common', PGLOBALXACT_DATABASE_URL: 'postgresql://own' }).databaseUrl).to.equal(
+            'postgresql://own'
+        )
+        expect(run(['--database-url', 'postgresql://flag'], { PGLOBALXACT_DATABASE_URL: 'postgresql://own' }).databaseUrl).to.equal(
+            'postgresql://flag'
+        )
     })
 
-    for (const [flag, least, most] of [['scan-interval', 50, 3_600_000], ['connections-per-node', 1, 64], ['node-timeout', 100, 3_600_000],
-        ['retry-cap', 100, 3_600_000], ['segment-bytes', 4096, 1_073_741_824]] as const) {
+    for (const [flag, least, most] of [
+        ['scan-interval', 50, 3_600_000],
+        ['connections-per-node', 1, 64],
+        ['node-timeout', 100, 3_600_000],
+        ['retry-cap', 100, 3_600_000],
+        ['segment-bytes', 4096, 1_073_741_824]
+    ] as const) {
         it(`takes --${flag} from ${least} to ${most} and nothing else, and says so`, () => {
             for (const good of [least, most]) expect(() => run([`--${flag}`, String(good)])).to.not.throw()
             for (const bad of [least - 1, most + 1, '', ' ', '1e3', '1000.0', '0x400', 'ten', '1000 ', '-5000', 'NaN']) {
@@ -82,7 +100,11 @@ describe('the configuration', () => {
     })
 
     it('asks for the state directory, by flag and by variable, where it is needed only', () => {
-        for (const { message, hint } of [refusal(['run']), refusal(['run', '--state-dir', '']), refusal(['run'], { PGLOBALXACT_STATE_DIR: '' })]) {
+        for (const { message, hint } of [
+            refusal(['run']),
+            refusal(['run', '--state-dir', '']),
+            refusal(['run'], { PGLOBALXACT_STATE_DIR: '' })
+        ]) {
             expect(message).to.equal('--state-dir is missing')
             expect(hint).to.match(/^Give --state-dir DIR or set PGLOBALXACT_STATE_DIR: /)
         }
@@ -97,7 +119,13 @@ describe('the configuration', () => {
         }
     })
 
-    for (const args of [['run', '--what'], ['run', '--scan-interval'], ['run', '-x'], ['run', '--help=yes'], ['--scan_interval', '5']]) {
+    for (const args of [
+        ['run', '--what'],
+        ['run', '--scan-interval'],
+        ['run', '-x'],
+        ['run', '--help=yes'],
+        ['--scan_interval', '5']
+    ]) {
         it(`refuses ${args.join(' ')} and points to --help`, () => {
             const { message, hint } = refusal(args)
             expect(message).to.contain(args.find((arg) => arg.startsWith('-'))!.split('=')[0])
@@ -106,7 +134,8 @@ describe('the configuration', () => {
     }
 
     it('gives help and version whatever else is wrong', () => {
-        for (const flag of ['--help', '-h']) expect(readConfig(['run', 'x', flag], { PGLOBALXACT_SCAN_INTERVAL: 'bad' }).command).to.equal('help')
+        for (const flag of ['--help', '-h'])
+            expect(readConfig(['run', 'x', flag], { PGLOBALXACT_SCAN_INTERVAL: 'bad' }).command).to.equal('help')
         for (const flag of ['--version', '-V']) expect(readConfig([flag, 'x'], {}).command).to.equal('version')
     })
 

@@ -3,7 +3,9 @@ import { createFaultPoints, FAULT_POINTS, type FaultPoint } from '../../sidecar/
 
 describe('the fault points', () => {
     it('cost nothing and stop nothing when none is named', async () => {
-        const points = createFaultPoints('', () => { throw new Error('stopped') })
+        const points = createFaultPoints('', () => {
+            throw new Error('stopped')
+        })
         for (const point of FAULT_POINTS) {
             expect(points.armed(point)).to.equal(false)
             await points.at(point)

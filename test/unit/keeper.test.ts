@@ -12,13 +12,21 @@ function slowNode(catalog?: Catalog) {
     const logged: string[] = []
     const scans: { answer(scan?: Scan): void; fail(): void }[] = []
     const node = {
-        up: true, fenceState: 'held', address: { number: 1, name: 'b', user: 'u' },
-        scan: () => new Promise<Scan>((done, fail) => scans.push({ answer: (scan = NOTHING) => done(scan), fail: () => fail(new Error('gone')) }))
+        up: true,
+        fenceState: 'held',
+        address: { number: 1, name: 'b', user: 'u' },
+        scan: () =>
+            new Promise<Scan>((done, fail) => scans.push({ answer: (scan = NOTHING) => done(scan), fail: () => fail(new Error('gone')) }))
     }
     const resolver = { sweep: () => Promise.resolve(), pendingOn: () => [] }
     const log = createLog((line) => logged.push(line))
     const keeper = new Keeper(node as unknown as Node, {
-        resolver: resolver as unknown as Resolver, log, lostSets: 'report', retryCap: 1000, catalog: () => catalog, uriOf: () => ''
+        resolver: resolver as unknown as Resolver,
+        log,
+        lostSets: 'report',
+        retryCap: 1000,
+        catalog: () => catalog,
+        uriOf: () => ''
     })
     return { keeper, scans, logged }
 }
@@ -68,13 +76,17 @@ describe('the looks at a node', () => {
         expect((await asked).result).to.equal('ok')
     })
 
-    it('lay the coordinator\'s trouble at no node\'s door', async () => {
-        const lost = (): Promise<never> => Promise.reject(new CoordinatorTrouble(Object.assign(new Error('terminating connection'), { code: '57P01' })))
+    it("lay the coordinator's trouble at no node's door", async () => {
+        const lost = (): Promise<never> =>
+            Promise.reject(new CoordinatorTrouble(Object.assign(new Error('terminating connection'), { code: '57P01' })))
         const told: unknown[] = []
         const catalog = { decide: lost, orphaned: lost, observe: (nodes: unknown) => Promise.resolve(told.push(nodes)) }
         const { keeper, scans, logged } = slowNode(catalog as unknown as Catalog)
         const branch = { gid: 'pgx_0a1b2c3d_1_cafe0123_1', xid: '1', owner: 'app', prepared_at: '2024-02-03', xid8: '1' }
-        for (const scan of [{ ...NOTHING, prepared: [branch] }, { ...NOTHING, sessions: [{ pid: 1, name: 'x', xact_start: 'y' }] }]) {
+        for (const scan of [
+            { ...NOTHING, prepared: [branch] },
+            { ...NOTHING, sessions: [{ pid: 1, name: 'x', xact_start: 'y' }] }
+        ]) {
             const look = keeper.look()
             await tick()
             scans.pop()!.answer(scan)

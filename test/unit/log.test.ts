@@ -22,16 +22,35 @@ describe('the log', () => {
         log.info('one')
         log.warning('two', { node: 'b', count: 3, up: true })
         log.error('three', { left: undefined, right: 'x' })
-        expect(lines.map((line) => line.slice(25))).to.deep.equal(['info one\n', 'warning two node=b count=3 up=true\n', 'error three right=x\n'])
+        expect(lines.map((line) => line.slice(25))).to.deep.equal([
+            'info one\n',
+            'warning two node=b count=3 up=true\n',
+            'error three right=x\n'
+        ])
     })
 
     it('leaves plain values bare and quotes the others', () => {
-        expect(logged('e', { a: 'pgx_1_2', b: 'postgresql://u@h:1/d', c: 'two words', d: 'a=b', e: 'say "x"', f: '' }))
-            .to.equal('e a=pgx_1_2 b=postgresql://u@h:1/d c="two words" d="a=b" e="say \\"x\\"" f=""')
+        expect(logged('e', { a: 'pgx_1_2', b: 'postgresql://u@h:1/d', c: 'two words', d: 'a=b', e: 'say "x"', f: '' })).to.equal(
+            'e a=pgx_1_2 b=postgresql://u@h:1/d c="two words" d="a=b" e="say \\"x\\"" f=""'
+        )
     })
 
-    const nasty = ['two\nlines', 'carriage\rreturn', '\u001b[31mred', 'tab\there', 'null\0', 'delete\u007f', '\u0085next line', 'line\u2028separator', '\u2029',
-        'back\\slash', 'a" level=error event="forged', '\u009b31m', 'é✓😀', ' ']
+    const nasty = [
+        'two\nlines',
+        'carriage\rreturn',
+        '\u001b[31mred',
+        'tab\there',
+        'null\0',
+        'delete\u007f',
+        '\u0085next line',
+        'line\u2028separator',
+        '\u2029',
+        'back\\slash',
+        'a" level=error event="forged',
+        '\u009b31m',
+        'é✓😀',
+        ' '
+    ]
     for (const value of nasty) {
         it(`keeps ${JSON.stringify(value)} inside its field, and brings it back whole`, () => {
             const line = logged('e', { before: 'x', value, after: 'y' })

@@ -17,20 +17,26 @@ function address(server: readonly string[] | null, mapping: readonly string[] | 
     }
 }
 
-const hosts = ({ targets }: { readonly targets: readonly ClientConfig[] }): string[] => targets.map((target) => `${target.host}:${target.port} ${target.ssl === false ? 'plain' : 'tls'}`)
+const hosts = ({ targets }: { readonly targets: readonly ClientConfig[] }): string[] =>
+    targets.map((target) => `${target.host}:${target.port} ${target.ssl === false ? 'plain' : 'tls'}`)
 const secretOf = (target: ClientConfig): unknown => (typeof target.password === 'function' ? target.password() : target.password)
 
 describe('the address of a node', () => {
     it('is made of the options of the foreign server and of the user mapping', () => {
         const { targets, uri, fault, number, name, active } = address(['host=db.example', 'port=6543', 'dbname=bank', 'sslmode=disable'])
-        expect({ number, name, active, fault, uri }).to.deep.equal(
-            { number: 1, name: 'b', active: true, fault: undefined, uri: 'postgresql://node_sidecar@db.example:6543/bank' })
+        expect({ number, name, active, fault, uri }).to.deep.equal({
+            number: 1,
+            name: 'b',
+            active: true,
+            fault: undefined,
+            uri: 'postgresql://node_sidecar@db.example:6543/bank'
+        })
         expect(targets).to.have.lengthOf(1)
         expect(targets[0]).to.include({ host: 'db.example', port: 6543, database: 'bank', user: 'node_sidecar', ssl: false })
         expect(secretOf(targets[0]!)).to.equal('s3cret/=?@ü')
     })
 
-    it('has libpq\'s defaults: localhost, 5432, a database called as the user, TLS where it is to be had', () => {
+    it("has libpq's defaults: localhost, 5432, a database called as the user, TLS where it is to be had", () => {
         const found = address([], ['user=app'])
         expect(hosts(found)).to.deep.equal(['localhost:5432 tls', 'localhost:5432 plain'])
         expect(found.targets[0]).to.include({ database: 'app', user: 'app' })
@@ -54,8 +60,10 @@ describe('the address of a node', () => {
 
     it('connects to hostaddr and verifies the name in host', () => {
         const { targets, uri } = address(['host=one.example,two.example', 'hostaddr=10.0.0.1,10.0.0.2', 'sslmode=verify-full'])
-        expect(targets.map((target) => [target.host, (target.ssl as { servername?: string }).servername])).to.deep.equal(
-            [['10.0.0.1', 'one.example'], ['10.0.0.2', 'two.example']])
+        expect(targets.map((target) => [target.host, (target.ssl as { servername?: string }).servername])).to.deep.equal([
+            ['10.0.0.1', 'one.example'],
+            ['10.0.0.2', 'two.example']
+        ])
         expect(uri).to.contain('one.example')
     })
 
@@ -63,16 +71,28 @@ describe('the address of a node', () => {
         expect(address(['host=/run/postgresql', 'sslmode=disable']).targets[0]).to.include({ host: '/run/postgresql' })
     })
 
-    for (const [mode, expected] of [['disable', ['plain']], ['allow', ['plain', 'tls']], ['prefer', ['tls', 'plain']], ['require', ['tls']], ['verify-ca', ['tls']], ['verify-full', ['tls']]] as const) {
+    for (const [mode, expected] of [
+        ['disable', ['plain']],
+        ['allow', ['plain', 'tls']],
+        ['prefer', ['tls', 'plain']],
+        ['require', ['tls']],
+        ['verify-ca', ['tls']],
+        ['verify-full', ['tls']]
+    ] as const) {
         it(`with sslmode=${mode} tries ${expected.join(', then ')}`, () => {
-            expect(address(['host=h', `sslmode=${mode}`]).targets.map((target) => (target.ssl === false ? 'plain' : 'tls'))).to.deep.equal(expected)
+            expect(address(['host=h', `sslmode=${mode}`]).targets.map((target) => (target.ssl === false ? 'plain' : 'tls'))).to.deep.equal(
+                expected
+            )
         })
     }
 
     it('verifies exactly what each sslmode asks for', () => {
         const tls = (mode: string, ...more: string[]) => {
             const { ssl } = address(['host=h.example', `sslmode=${mode}`, ...more]).targets.find((target) => target.ssl !== false)!
-            const { rejectUnauthorized = true, checkServerIdentity } = ssl as { rejectUnauthorized?: boolean; checkServerIdentity?: unknown }
+            const { rejectUnauthorized = true, checkServerIdentity } = ssl as {
+                rejectUnauthorized?: boolean
+                checkServerIdentity?: unknown
+            }
             return { certificate: rejectUnauthorized, name: rejectUnauthorized && checkServerIdentity === undefined }
         }
         for (const mode of ['allow', 'prefer', 'require']) expect(tls(mode), mode).to.deep.equal({ certificate: false, name: false })
@@ -83,7 +103,15 @@ describe('the address of a node', () => {
     it('reads certificate files, with which "require" verifies the certificate as libpq does', async () => {
         const directory = await mkdtemp(join(tmpdir(), 'pgx-tls-'))
         for (const file of ['ca', 'cert', 'key']) await writeFile(join(directory, file), file)
-        const { targets } = address(['host=h', 'sslmode=require', ...[['sslrootcert', 'ca'], ['sslcert', 'cert'], ['sslkey', 'key']].map(([o, f]) => `${o}=${join(directory, f!)}`)])
+        const { targets } = address([
+            'host=h',
+            'sslmode=require',
+            ...[
+                ['sslrootcert', 'ca'],
+                ['sslcert', 'cert'],
+                ['sslkey', 'key']
+            ].map(([o, f]) => `${o}=${join(directory, f!)}`)
+        ])
         const ssl = targets[0]!.ssl as { ca: Buffer; cert: Buffer; key: Buffer; rejectUnauthorized?: boolean }
         expect([ssl.ca, ssl.cert, ssl.key].map(String)).to.deep.equal(['ca', 'cert', 'key'])
         expect(ssl.rejectUnauthorized).to.equal(undefined)
@@ -92,7 +120,13 @@ describe('the address of a node', () => {
 
     it('reads certificate files anew each time: a renewed or late one is picked up', async () => {
         const directory = await mkdtemp(join(tmpdir(), 'pgx-tls-'))
-        const found = readAddress({ number: 1, name: 'b', server_options: ['sslmode=require', `sslrootcert=${join(directory, 'ca')}`], mapping_options: MAPPING, active: true })
+        const found = readAddress({
+            number: 1,
+            name: 'b',
+            server_options: ['sslmode=require', `sslrootcert=${join(directory, 'ca')}`],
+            mapping_options: MAPPING,
+            active: true
+        })
         const root = (): string => String((found.targets()[0]!.ssl as { ca: Buffer }).ca)
         expect(root).to.throw(/ENOENT/)
         for (const text of ['one', 'two']) {
@@ -104,8 +138,16 @@ describe('the address of a node', () => {
 
     const faulty = [
         ['its server was dropped', address(null), 'foreign server "b" does not exist'],
-        ['the sidecar has no user mapping', address(['host=h'], null), 'role pglobalxact has no user mapping for server "b", or no USAGE on it'],
-        ['the user mapping names no user', address(['host=h'], ['password=x']), 'the user mapping of role pglobalxact for server "b" names no user'],
+        [
+            'the sidecar has no user mapping',
+            address(['host=h'], null),
+            'role pglobalxact has no user mapping for server "b", or no USAGE on it'
+        ],
+        [
+            'the user mapping names no user',
+            address(['host=h'], ['password=x']),
+            'the user mapping of role pglobalxact for server "b" names no user'
+        ],
         ['its sslmode is none', address(['sslmode=maybe']), 'sslmode "maybe" is not known'],
         ['a certificate file is missing', address(['sslmode=require', 'sslrootcert=/nowhere/ca.pem']), /ENOENT.*nowhere\/ca\.pem/]
     ] as const
@@ -129,7 +171,7 @@ describe('the address of a node', () => {
         expect(decodeURIComponent(new URL(uri.replace(/h%20ost%0A/, 'host')).username)).to.equal('a@b:c')
     })
 
-    it('never gives a node the coordinator\'s password or user from the environment', () => {
+    it("never gives a node the coordinator's password or user from the environment", () => {
         const before = { ...process.env }
         Object.assign(process.env, { PGPASSWORD: 'coordinator-secret', PGUSER: 'coordinator-user', PGDATABASE: 'coordinator-db' })
         try {

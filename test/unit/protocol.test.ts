@@ -21,7 +21,7 @@ describe('the protocol module', () => {
     const strangers: readonly (readonly [string, string])[] = [
         ['nothing', ''],
         ['a set id', '1234567890123_deadbeef'],
-        ['another manager\'s gid', '131077_AAAAAAAAAAAAAP//fwAAAQ==_AAAA'],
+        ["another manager's gid", '131077_AAAAAAAAAAAAAP//fwAAAQ==_AAAA'],
         ['a gid with text before it', `x${TEXT}`],
         ['a gid with text behind it', `${TEXT} `],
         ['a gid with a line break behind it', `${TEXT}\n`],

@@ -13,25 +13,50 @@ const header = (segment: number): StateEvent => ({ kind: 'header', coordinator: 
 function entered(xid: string, nodes: readonly number[]): StateEvent[] {
     const set = { xid, nonce: 'cafe0123' }
     const branches = nodes.map((node): StateEvent => ({
-        kind: 'branch', set, status: 'pending',
-        branch: { node, gid: `pgx_0a1b2c3d_${xid}_cafe0123_${node}`, uri: `postgresql://n${node}`, xid: `7${node}`, timeline: '00000001', owner: 'app' }
+        kind: 'branch',
+        set,
+        status: 'pending',
+        branch: {
+            node,
+            gid: `pgx_0a1b2c3d_${xid}_cafe0123_${node}`,
+            uri: `postgresql://n${node}`,
+            xid: `7${node}`,
+            timeline: '00000001',
+            owner: 'app'
+        }
     }))
     return [...branches, { kind: 'phase', set, phase: 'commit' }]
 }
 
 const committed = (xid: string, node: number): StateEvent => ({ ...entered(xid, [node])[0], status: 'committed' }) as StateEvent
-const phase = (xid: string, word: 'incomplete' | 'complete'): StateEvent => ({ kind: 'phase', set: { xid, nonce: 'cafe0123' }, phase: word })
+const phase = (xid: string, word: 'incomplete' | 'complete'): StateEvent => ({
+    kind: 'phase',
+    set: { xid, nonce: 'cafe0123' },
+    phase: word
+})
 const textOf = (events: readonly StateEvent[]): string => events.map((event) => formatLine(event, TIME)).join('')
 
 /** A file with a compacted part of one set, three more sets entered, one of them complete, one half done. */
 const SAMPLE = [
-    header(3), ...entered('100', [1, 2]), { kind: 'compacted', sets: 1 } as const,
-    ...entered('200', [1, 2]), ...entered('300', [2]), committed('100', 1), phase('100', 'incomplete'), phase('200', 'complete'), ...entered('400', [1, 2, 3])
+    header(3),
+    ...entered('100', [1, 2]),
+    { kind: 'compacted', sets: 1 } as const,
+    ...entered('200', [1, 2]),
+    ...entered('300', [2]),
+    committed('100', 1),
+    phase('100', 'incomplete'),
+    phase('200', 'complete'),
+    ...entered('400', [1, 2, 3])
 ]
 
 /** The branches and fates of each live set: what the sidecar would act on. */
 const meaning = (read: Replayed): Record<string, string[]> =>
-    Object.fromEntries([...read.live].map(([id, { events }]) => [id, events.map((event) => event.kind === 'branch' ? `${event.branch.gid} ${event.status}` : '').filter((text) => text !== '')]))
+    Object.fromEntries(
+        [...read.live].map(([id, { events }]) => [
+            id,
+            events.map((event) => (event.kind === 'branch' ? `${event.branch.gid} ${event.status}` : '')).filter((text) => text !== '')
+        ])
+    )
 
 describe('replay of the state files', () => {
     let directory: string
@@ -44,9 +69,17 @@ describe('replay of the state files', () => {
 
     const whole = textOf(SAMPLE)
     const WHOLE = {
-        '100_cafe0123': ['pgx_0a1b2c3d_100_cafe0123_1 pending', 'pgx_0a1b2c3d_100_cafe0123_2 pending', 'pgx_0a1b2c3d_100_cafe0123_1 committed'],
+        '100_cafe0123': [
+            'pgx_0a1b2c3d_100_cafe0123_1 pending',
+            'pgx_0a1b2c3d_100_cafe0123_2 pending',
+            'pgx_0a1b2c3d_100_cafe0123_1 committed'
+        ],
         '300_cafe0123': ['pgx_0a1b2c3d_300_cafe0123_2 pending'],
-        '400_cafe0123': ['pgx_0a1b2c3d_400_cafe0123_1 pending', 'pgx_0a1b2c3d_400_cafe0123_2 pending', 'pgx_0a1b2c3d_400_cafe0123_3 pending']
+        '400_cafe0123': [
+            'pgx_0a1b2c3d_400_cafe0123_1 pending',
+            'pgx_0a1b2c3d_400_cafe0123_2 pending',
+            'pgx_0a1b2c3d_400_cafe0123_3 pending'
+        ]
     }
 
     it('finds nothing in an empty directory, and passes over files of other names', async () => {
@@ -61,7 +94,11 @@ describe('replay of the state files', () => {
         const read = await replay(directory)
         expect(meaning(read)).to.deep.equal(WHOLE)
         expect(read).to.include({ coordinator: '0a1b2c3d', segment: 3, torn: undefined })
-        expect(read.live.get('300_cafe0123')?.lines).to.deep.equal(textOf(entered('300', [2])).trimEnd().split('\n'))
+        expect(read.live.get('300_cafe0123')?.lines).to.deep.equal(
+            textOf(entered('300', [2]))
+                .trimEnd()
+                .split('\n')
+        )
     })
 
     it('believes the newest file alone, and names the others for removal', async () => {

@@ -16,11 +16,44 @@ describe('an error of a node', () => {
         it(`is "unknown" for ${code}: the connection or server went away`, () => expect(classify(error(code)).trouble).to.equal('unknown'))
     }
 
-    for (const code of ['55000', '42501', '53200', '53300', '53100', '25006', '25001', '57014', '40001', '40P01', 'XX000', '57000', '40000', '25P01', '25P02', '0A000', '28P01', '3D000']) {
+    for (const code of [
+        '55000',
+        '42501',
+        '53200',
+        '53300',
+        '53100',
+        '25006',
+        '25001',
+        '57014',
+        '40001',
+        '40P01',
+        'XX000',
+        '57000',
+        '40000',
+        '25P01',
+        '25P02',
+        '0A000',
+        '28P01',
+        '3D000'
+    ]) {
         it(`is "retry" for ${code}: nothing happened`, () => expect(classify(error(code)).trouble).to.equal('retry'))
     }
 
-    for (const code of ['EBADF', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'ENOTFOUND', 'ERR_SOCKET_CLOSED', undefined, 42704, null, '', '4270', '427040', '42704\n']) {
+    for (const code of [
+        'EBADF',
+        'ECONNRESET',
+        'ETIMEDOUT',
+        'EPIPE',
+        'ENOTFOUND',
+        'ERR_SOCKET_CLOSED',
+        undefined,
+        42704,
+        null,
+        '',
+        '4270',
+        '427040',
+        '42704\n'
+    ]) {
         it(`is "unknown", without an SQLSTATE, for code ${JSON.stringify(code)}`, () => {
             expect(classify(error(code))).to.deep.equal({ trouble: 'unknown', sqlstate: undefined, message: 'it failed' })
         })
@@ -33,15 +66,24 @@ describe('an error of a node', () => {
     })
 
     it('says all that was tried when an address has several, where Node itself says nothing', () => {
-        expect(messageOf(new AggregateError([new Error('connect ECONNREFUSED ::1:5432'), new Error('connect ECONNREFUSED 127.0.0.1:5432')], '')))
-            .to.equal('connect ECONNREFUSED ::1:5432; connect ECONNREFUSED 127.0.0.1:5432')
+        expect(
+            messageOf(
+                new AggregateError([new Error('connect ECONNREFUSED ::1:5432'), new Error('connect ECONNREFUSED 127.0.0.1:5432')], '')
+            )
+        ).to.equal('connect ECONNREFUSED ::1:5432; connect ECONNREFUSED 127.0.0.1:5432')
         expect(messageOf(new AggregateError([new Error('a')], 'all failed'))).to.equal('all failed')
         expect([messageOf('text'), messageOf(undefined)]).to.deep.equal(['text', 'undefined'])
     })
 
     it('gives its fields as text or not at all', () => {
         expect(property(error('42704'), 'code')).to.equal('42704')
-        for (const [thrown, name] of [[error(5), 'code'], [error('x'), 'hint'], [undefined, 'code'], [null, 'code'], ['text', 'length']] as const) {
+        for (const [thrown, name] of [
+            [error(5), 'code'],
+            [error('x'), 'hint'],
+            [undefined, 'code'],
+            [null, 'code'],
+            ['text', 'length']
+        ] as const) {
             expect(property(thrown, name)).to.equal(undefined)
         }
     })

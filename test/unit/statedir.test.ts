@@ -76,7 +76,9 @@ describe('the state directory', () => {
     }
 
     it('is refused when it belongs to another user', async function () {
-        expect((await refusal(directory, UID + 1)).message).to.equal(`state directory ${directory} belongs to uid ${UID}, not to this process (uid ${UID + 1})`)
+        expect((await refusal(directory, UID + 1)).message).to.equal(
+            `state directory ${directory} belongs to uid ${UID}, not to this process (uid ${UID + 1})`
+        )
         if (!ROOT) return
         await chown(directory, 4711, 4711)
         expect((await refusal()).message).to.equal(`state directory ${directory} belongs to uid 4711, not to this process (uid 0)`)
@@ -97,7 +99,10 @@ describe('the state directory', () => {
 
     it('is refused when its path leaves no room for a socket, and taken when it just fits', async () => {
         const room = 100 - '/sidecar.sock'.length - base.length - 1
-        for (const [length, fits] of [[room, true], [room + 1, false]] as const) {
+        for (const [length, fits] of [
+            [room, true],
+            [room + 1, false]
+        ] as const) {
             const path = join(base, 'x'.repeat(length))
             await mkdir(path, { mode: 0o700 })
             if (fits) {
@@ -130,7 +135,7 @@ describe('the state directory', () => {
         await new Promise((done) => server.close(done))
     })
 
-    it('is taken over from a process that died, whatever it left in the socket\'s place', async () => {
+    it("is taken over from a process that died, whatever it left in the socket's place", async () => {
         const listen = `require('node:net').createServer().listen(${JSON.stringify(join(directory, 'sidecar.sock'))}, () => process.kill(process.pid, 'SIGKILL'))`
         expect(spawnSync(process.execPath, ['-e', listen], { stdio: 'ignore', timeout: 20_000 }).signal).to.equal('SIGKILL')
         expect(await readdir(directory)).to.deep.equal(['sidecar.sock'])
@@ -148,7 +153,12 @@ describe('the state directory', () => {
         await open()
     })
 
-    for (const [what, text] of [['no id', 'hello\n'], ['an id without its line break', '0123456789abcdef'], ['two ids', '0123456789abcdef\n0123456789abcdef\n'], ['upper case', '0123456789ABCDEF\n']] as const) {
+    for (const [what, text] of [
+        ['no id', 'hello\n'],
+        ['an id without its line break', '0123456789abcdef'],
+        ['two ids', '0123456789abcdef\n0123456789abcdef\n'],
+        ['upper case', '0123456789ABCDEF\n']
+    ] as const) {
         it(`is refused when its home file holds ${what}, and the file is left as it is`, async () => {
             await writeFile(join(directory, 'home'), text)
             const { message, hint } = await refusal()

@@ -12,7 +12,9 @@ import { until } from '../support/wait'
 
 const entered = (xid: number): StateEvent[] => [
     {
-        kind: 'branch', set: { xid: String(xid), nonce: 'cafe0123' }, status: 'pending',
+        kind: 'branch',
+        set: { xid: String(xid), nonce: 'cafe0123' },
+        status: 'pending',
         branch: { node: 1, gid: `pgx_0a1b2c3d_${xid}_cafe0123_1`, uri: 'postgresql://b', xid: '7', timeline: '00000001', owner: 'app' }
     },
     { kind: 'phase', set: { xid: String(xid), nonce: 'cafe0123' }, phase: 'commit' }
@@ -38,8 +40,14 @@ describe('the state file on a full disk', () => {
 
     it('waits, tells nobody that a line is safe, and goes on when there is room', async () => {
         const log = createLog(() => undefined)
-        state = StateFile.open(directory, { coordinator: '0a1b2c3d', home: '0123456789abcdef' }, { segmentBytes: 1 << 20 }, await replay(directory), log,
-            createFaultPoints('', async () => undefined))
+        state = StateFile.open(
+            directory,
+            { coordinator: '0a1b2c3d', home: '0123456789abcdef' },
+            { segmentBytes: 1 << 20 },
+            await replay(directory),
+            log,
+            createFaultPoints('', async () => undefined)
+        )
         await state.append(entered(1))
         const ballast = join(directory, 'ballast')
         await fill(ballast)

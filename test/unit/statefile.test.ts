@@ -14,7 +14,9 @@ const FRAME = { coordinator: '0a1b2c3d', home: '0123456789abcdef' }
 const set = (xid: number) => ({ xid: String(xid), nonce: 'cafe0123' })
 const id = (xid: number): string => `${xid}_cafe0123`
 const branch = (xid: number, status: 'pending' | 'committed' = 'pending'): StateEvent => ({
-    kind: 'branch', set: set(xid), status,
+    kind: 'branch',
+    set: set(xid),
+    status,
     branch: { node: 1, gid: `pgx_0a1b2c3d_${id(xid)}_1`, uri: 'postgresql://b', xid: '7', timeline: '00000001', owner: 'app' }
 })
 const entered = (xid: number): StateEvent[] => [branch(xid), { kind: 'phase', set: set(xid), phase: 'commit' }]
@@ -38,7 +40,14 @@ describe('the state file', () => {
 
     async function reopen(segmentBytes = 4096): Promise<StateFile> {
         const log = createLog((line) => logged.push(line))
-        return StateFile.open(directory, FRAME, { segmentBytes }, await replay(directory), log, createFaultPoints('', async () => undefined))
+        return StateFile.open(
+            directory,
+            FRAME,
+            { segmentBytes },
+            await replay(directory),
+            log,
+            createFaultPoints('', async () => undefined)
+        )
     }
 
     const files = async (): Promise<string[]> => (await readdir(directory)).sort()
@@ -67,13 +76,20 @@ describe('the state file', () => {
     it('resolves no append before the fsync that covers it', async () => {
         await state.append(entered(1))
         const order: string[] = []
-        await during('datasync', async (original) => {
-            await original()
-            await new Promise((done) => setImmediate(done))
-            order.push('synced')
-        }, async () => {
-            await Promise.all([state.append(entered(2)).then(() => order.push('2')), state.append(entered(3)).then(() => order.push('3'))])
-        })
+        await during(
+            'datasync',
+            async (original) => {
+                await original()
+                await new Promise((done) => setImmediate(done))
+                order.push('synced')
+            },
+            async () => {
+                await Promise.all([
+                    state.append(entered(2)).then(() => order.push('2')),
+                    state.append(entered(3)).then(() => order.push('3'))
+                ])
+            }
+        )
         expect(order[0]).to.equal('synced')
         expect(order.indexOf('3')).to.be.greaterThan(order.lastIndexOf('synced') === 0 ? 0 : 1)
     })
@@ -177,14 +193,21 @@ describe('the state file', () => {
         expect(await sets()).to.deep.equal([id(1), id(2), id(3)])
     })
 
-    for (const [what, method] of [['write', 'write'], ['fsync', 'datasync']] as const) {
+    for (const [what, method] of [
+        ['write', 'write'],
+        ['fsync', 'datasync']
+    ] as const) {
         it(`gives the file up when ${what} fails, and resolves only when the lines stand in another`, async () => {
             await state.append(entered(1))
             let failures = 0
-            await during(method, async (original) => {
-                if (failures++ === 0) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
-                await original()
-            }, () => state.append(entered(2)))
+            await during(
+                method,
+                async (original) => {
+                    if (failures++ === 0) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
+                    await original()
+                },
+                () => state.append(entered(2))
+            )
             expect(failures).to.be.at.least(1)
             expect(await files()).to.deep.equal([segmentName(2)])
             expect(await sets()).to.deep.equal([id(1), id(2)])
@@ -194,14 +217,18 @@ describe('the state file', () => {
     it('takes a short write for a failed one', async () => {
         await state.append(entered(1))
         let first = true
-        await during('write', async (original) => {
-            await original()
-            if (first) {
-                first = false
-                return { bytesWritten: 1 }
-            }
-            return undefined
-        }, () => state.append(entered(2)))
+        await during(
+            'write',
+            async (original) => {
+                await original()
+                if (first) {
+                    first = false
+                    return { bytesWritten: 1 }
+                }
+                return undefined
+            },
+            () => state.append(entered(2))
+        )
         expect(await files()).to.deep.equal([segmentName(2)])
     })
 
@@ -211,7 +238,12 @@ describe('the state file', () => {
         let safe = false
         void state.append(entered(2)).then(() => (safe = true))
         await until('the trouble is told', () => state.problem)
-        expect(await within(state.close().then(() => 'closed'), 5000)).to.equal('closed')
+        expect(
+            await within(
+                state.close().then(() => 'closed'),
+                5000
+            )
+        ).to.equal('closed')
         expect(safe).to.equal(false)
         await rename(`${directory}.gone`, directory)
         expect(await sets()).to.include(id(1))
@@ -221,7 +253,11 @@ describe('the state file', () => {
 type Method = 'write' | 'datasync'
 
 /** Runs `work` with a method of every open file replaced; `instead` gets the original call, and its answer counts unless undefined. */
-async function during(method: Method, instead: (original: () => Promise<unknown>) => Promise<unknown>, work: () => Promise<unknown>): Promise<void> {
+async function during(
+    method: Method,
+    instead: (original: () => Promise<unknown>) => Promise<unknown>,
+    work: () => Promise<unknown>
+): Promise<void> {
     const probe = await open(__filename)
     const prototype = Object.getPrototypeOf(probe) as Record<Method, (this: FileHandle, ...args: unknown[]) => Promise<unknown>>
     await probe.close()
@@ -240,9 +276,13 @@ async function during(method: Method, instead: (original: () => Promise<unknown>
 
 async function counting(method: Method, work: () => Promise<unknown>): Promise<number> {
     let calls = 0
-    await during(method, async (original) => {
-        calls += 1
-        await original()
-    }, work)
+    await during(
+        method,
+        async (original) => {
+            calls += 1
+            await original()
+        },
+        work
+    )
     return calls
 }

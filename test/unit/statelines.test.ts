@@ -4,7 +4,12 @@ import { formatLine, parseLine, type BranchFacts, type StateEvent } from '../../
 const TIME = new Date('2024-02-03T04:05:06.789Z')
 const SET = { xid: '771', nonce: 'cafe0123' }
 const BRANCH: BranchFacts = {
-    node: 2, gid: 'pgx_0a1b2c3d_771_cafe0123_2', uri: 'postgresql://node_sidecar@127.0.0.1:5432/bank', xid: '99', timeline: '00000001', owner: 'node_app'
+    node: 2,
+    gid: 'pgx_0a1b2c3d_771_cafe0123_2',
+    uri: 'postgresql://node_sidecar@127.0.0.1:5432/bank',
+    xid: '99',
+    timeline: '00000001',
+    owner: 'node_app'
 }
 const EVENTS: readonly (readonly [string, StateEvent])[] = [
     ['a header', { kind: 'header', coordinator: '0a1b2c3d', home: '0123456789abcdef', segment: 7 }],
@@ -16,7 +21,10 @@ const EVENTS: readonly (readonly [string, StateEvent])[] = [
     ['a committed branch', { kind: 'branch', set: SET, branch: BRANCH, status: 'committed' }],
     ['a rolled back branch', { kind: 'branch', set: SET, branch: BRANCH, status: 'rolled-back' }],
     ['a branch of unknown fate', { kind: 'branch', set: SET, branch: BRANCH, status: 'unknown' }],
-    ['an enlisted branch that was not verified', { kind: 'branch', set: SET, branch: { ...BRANCH, xid: undefined, timeline: undefined, owner: undefined }, status: 'pending' }]
+    [
+        'an enlisted branch that was not verified',
+        { kind: 'branch', set: SET, branch: { ...BRANCH, xid: undefined, timeline: undefined, owner: undefined }, status: 'pending' }
+    ]
 ]
 
 const read = (line: string): StateEvent | undefined => parseLine(line.replace(/\n$/, ''))
@@ -27,7 +35,8 @@ describe('a state line', () => {
         const [, branch] = EVENTS[5]!
         expect(formatLine(phase, TIME)).to.match(/^771_cafe0123 2024-02-03T04:05:06\.789Z phase commit [0-9a-f]{8}\n$/)
         expect(formatLine(branch, TIME)).to.match(
-            /^771_cafe0123 2024-02-03T04:05:06\.789Z commit postgresql:\/\/node_sidecar@127\.0\.0\.1:5432\/bank pgx_0a1b2c3d_771_cafe0123_2 pending node=2 xid=99 timeline=00000001 owner=node_app [0-9a-f]{8}\n$/)
+            /^771_cafe0123 2024-02-03T04:05:06\.789Z commit postgresql:\/\/node_sidecar@127\.0\.0\.1:5432\/bank pgx_0a1b2c3d_771_cafe0123_2 pending node=2 xid=99 timeline=00000001 owner=node_app [0-9a-f]{8}\n$/
+        )
     })
 
     for (const [what, event] of EVENTS) {
@@ -51,7 +60,8 @@ describe('a state line', () => {
                     const bad = Buffer.from(line)
                     bad[at] = bad[at]! ^ flip
                     // A line break would make two lines of it: neither may be read.
-                    for (const part of bad.toString('latin1').split('\n')) expect(parseLine(part), `${what}, byte ${at} ^ ${flip}`).to.equal(undefined)
+                    for (const part of bad.toString('latin1').split('\n'))
+                        expect(parseLine(part), `${what}, byte ${at} ^ ${flip}`).to.equal(undefined)
                 }
             }
         }
@@ -60,7 +70,8 @@ describe('a state line', () => {
     it('is not read when it is cut anywhere, or has a byte too many', () => {
         for (const [what, event] of EVENTS) {
             const line = formatLine(event, TIME).trimEnd()
-            for (let length = 0; length < line.length; length++) expect(parseLine(line.slice(0, length)), `${what}, ${length} bytes`).to.equal(undefined)
+            for (let length = 0; length < line.length; length++)
+                expect(parseLine(line.slice(0, length)), `${what}, ${length} bytes`).to.equal(undefined)
             for (const more of ['0', ' ', 'x', '\0', '\r']) {
                 expect(parseLine(line + more), what).to.equal(undefined)
                 expect(parseLine(more + line), what).to.equal(undefined)
@@ -70,9 +81,15 @@ describe('a state line', () => {
 
     it('is not read when its checksum is right and its form is not', () => {
         const bodies = [
-            '', ' ', '771_cafe0123', '771_cafe0123 2024-02-03T04:05:06.789Z', '771_cafe0123 2024-02-03T04:05:06.789Z phase',
-            '771_cafe0123 2024-02-03T04:05:06.789Z phase begin', '771_cafe0123 2024-02-03T04:05:06.789Z phase commit twice',
-            '0_cafe0123 2024-02-03T04:05:06.789Z phase commit', 'x 2024-02-03T04:05:06.789Z phase commit',
+            '',
+            ' ',
+            '771_cafe0123',
+            '771_cafe0123 2024-02-03T04:05:06.789Z',
+            '771_cafe0123 2024-02-03T04:05:06.789Z phase',
+            '771_cafe0123 2024-02-03T04:05:06.789Z phase begin',
+            '771_cafe0123 2024-02-03T04:05:06.789Z phase commit twice',
+            '0_cafe0123 2024-02-03T04:05:06.789Z phase commit',
+            'x 2024-02-03T04:05:06.789Z phase commit',
             `771_cafe0123 2024-02-03T04:05:06.789Z commit ${BRANCH.uri} ${BRANCH.gid}`,
             `771_cafe0123 2024-02-03T04:05:06.789Z commit ${BRANCH.uri} ${BRANCH.gid} pending`,
             `771_cafe0123 2024-02-03T04:05:06.789Z commit ${BRANCH.uri} ${BRANCH.gid} pending node=`,
@@ -83,7 +100,8 @@ describe('a state line', () => {
             '- 2024-02-03T04:05:06.789Z pglobalxact-state 2 coordinator=0a1b2c3d home=0123456789abcdef segment=7',
             '- 2024-02-03T04:05:06.789Z pglobalxact-state 1 coordinator=0a1b2c3d segment=7',
             '- 2024-02-03T04:05:06.789Z pglobalxact-state 1 coordinator=0a1b2c3d home=0123456789abcdef segment=x',
-            '- 2024-02-03T04:05:06.789Z compacted sets=many', '- 2024-02-03T04:05:06.789Z something else'
+            '- 2024-02-03T04:05:06.789Z compacted sets=many',
+            '- 2024-02-03T04:05:06.789Z something else'
         ]
         for (const body of bodies) expect(parseLine(`${body} ${crc(body)}`), body).to.equal(undefined)
     })

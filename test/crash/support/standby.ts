@@ -27,7 +27,9 @@ export const synchronous = (primary: Cluster): Promise<void> => primary.reload({
 /** Waits until the standby has replayed all that the primary wrote. */
 export async function inStep(primary: Cluster): Promise<void> {
     await until('the standby has caught up', async () => {
-        const rows = await primary.query<{ caught_up: boolean }>("select replay_lsn >= pg_current_wal_flush_lsn() as caught_up from pg_stat_replication where state = 'streaming'")
+        const rows = await primary.query<{ caught_up: boolean }>(
+            "select replay_lsn >= pg_current_wal_flush_lsn() as caught_up from pg_stat_replication where state = 'streaming'"
+        )
         return rows.length > 0 && rows.every((row) => row.caught_up)
     })
 }
