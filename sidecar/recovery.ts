@@ -1,4 +1,5 @@
-import { CoordinatorTrouble, type BranchStatusRow, type Catalog, type NodeStatusRow, type Verdict } from './catalog'
+import { CoordinatorTrouble, type Catalog } from './catalog'
+import type { BranchStatusRow, NodeStatusRow, Verdict } from './records'
 import type { Log } from './log'
 import { describeFailure, type Node, type Prepared, type RemoteSession, type Scan } from './node'
 import { fateOf, parseGid, setId, why, type Action } from './protocol'

@@ -1,4 +1,5 @@
-import type { Catalog, Request } from './catalog'
+import type { Catalog } from './catalog'
+import type { Request } from './records'
 import type { Log } from './log'
 import { checkNode } from './nodecheck'
 import { makeGid, parseGid, setId, type Action } from './protocol'

@@ -1,4 +1,5 @@
-import type { Catalog, CompleteRow, DecidedSet, FateRow } from './catalog'
+import type { Catalog } from './catalog'
+import type { CompleteRow, DecidedSet, FateRow } from './records'
 import type { FaultPoints } from './fault'
 import type { Log } from './log'
 import type { Node } from './node'

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Catalog, type Introduction, type Welcome } from './catalog'
+import { Catalog } from './catalog'
+import type { Introduction, Welcome } from './records'
 import type { Config } from './config'
 import { coordinatorConnection, type ConnectionConfig } from './connection'
 import { Doorbell } from './doorbell'

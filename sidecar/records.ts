@@ -1,0 +1,98 @@
+import type { Fate } from './protocol'
+
+// What goes between the sidecar and the coordinator's functions, field by field as SQL has it.
+
+/** A commit record with its branches, as read from the coordinator. */
+export interface DecidedSet {
+    readonly xid: string
+    readonly nonce: string
+    readonly outcome: string | null
+    readonly branches: readonly {
+        readonly node: number
+        readonly xid: string | null
+        readonly timeline: string | null
+        readonly owner: string | null
+        readonly fate: string | null
+        readonly forced: 'commit' | 'rollback' | null
+    }[]
+}
+
+export interface Look {
+    readonly snapshot: string
+    readonly sets: readonly DecidedSet[] | null
+    readonly requests: boolean
+}
+
+export type VerdictWord = 'commit' | 'rollback' | 'running' | 'lost' | 'stranger' | 'misplaced' | 'foreign'
+
+export interface Verdict {
+    readonly gid: string
+    readonly verdict: VerdictWord
+    readonly reason: string
+}
+
+export interface Request {
+    readonly id: string
+    readonly kind: string
+    readonly arguments: Readonly<Record<string, unknown>>
+}
+
+export interface Introduction {
+    readonly home: string
+    readonly host: string
+    readonly pid: number
+    readonly version: string
+    readonly startedAt: Date
+    readonly stateDirectory: string
+}
+
+export interface Welcome {
+    readonly acting: boolean
+    readonly note: string
+    readonly coordinator?: string
+    /** server_version_num. */
+    readonly version?: number
+}
+
+export interface FateRow {
+    readonly xid: string
+    readonly nonce: string
+    readonly node: number
+    readonly fate: Fate | 'forced commit' | 'forced rollback'
+    readonly at: string
+}
+
+export interface CompleteRow {
+    readonly xid: string
+    readonly nonce: string
+    readonly outcome: 'committed' | 'mixed' | 'unknown'
+    readonly at: string
+}
+
+export interface NodeStatusRow {
+    readonly node: number
+    readonly reachable: boolean
+    readonly since: string
+    readonly checked_at: string
+    readonly latency_ms?: number
+    readonly version?: string
+    readonly prepared_max?: number
+    readonly prepared_used?: number
+    readonly finishing_as?: string
+    readonly fence: string
+    readonly sqlstate?: string
+    readonly message?: string
+}
+
+export interface BranchStatusRow {
+    readonly gid: string
+    readonly node: number
+    readonly state: string
+    readonly decision: string
+    readonly prepared_at?: string
+    readonly owner?: string
+    readonly attempts: number
+    readonly next_retry_at?: string
+    readonly sqlstate?: string
+    readonly message?: string
+}
