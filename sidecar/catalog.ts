@@ -6,6 +6,7 @@ import type {
     CompleteRow,
     DecidedSet,
     FateRow,
+    Heartbeat,
     Introduction,
     Look,
     NodeStatusRow,
@@ -144,8 +145,15 @@ export class Catalog {
         await this.ask('select pglobalxact._observe($1, $2, $3)', [JSON.stringify(nodes), JSON.stringify(branches), gone ?? null])
     }
 
-    async heartbeat(bytes: number, sets: number, note: string): Promise<void> {
-        await this.ask('select pglobalxact._heartbeat($1, $2, $3)', [bytes, sets, note])
+    async heartbeat(now: Heartbeat): Promise<void> {
+        await this.ask('select pglobalxact._heartbeat($1, $2, $3, $4, $5, $6)', [
+            now.bytes,
+            now.sets,
+            now.note,
+            now.lookedAt,
+            now.queued,
+            now.unwritten
+        ])
     }
 
     async purge(): Promise<number> {

@@ -29,10 +29,23 @@ export interface Scan {
     readonly prepared: readonly Prepared[]
     readonly slots_used: number
     readonly slots: number
+    /** Of anyone's. */
+    readonly oldest_prepared_at: string | null
+    readonly standbys: string
     readonly version: string
     readonly standby: boolean
     readonly timeline: string | null
     readonly sessions: readonly RemoteSession[]
+}
+
+/** What a prepared branch holds up on its node. */
+export interface Stake {
+    readonly gid: string
+    readonly holds_back: string
+    readonly blocked: number
+    /** Some of the blocked sessions. */
+    readonly pids: readonly number[]
+    readonly locks: string | null
 }
 
 export interface NodeSettings {
@@ -53,6 +66,7 @@ interface Holder {
 const PROCESS = randomBytes(4).toString('hex')
 
 const SCAN = nodeSql('scan')
+const STAKES = nodeSql('stakes')
 const FENCE_HOLDERS = nodeSql('fence_holders')
 const LOOK_UP_FATE = nodeSql('look_up_fate')
 const END_SESSION = nodeSql('end_session')
@@ -114,6 +128,10 @@ export class Node {
     async scan(): Promise<Scan> {
         const { rows } = await this.query<Scan>(SCAN, [gidPattern(this.settings.coordinator)])
         return rows[0]!
+    }
+
+    async stakes(gids: readonly string[]): Promise<readonly Stake[]> {
+        return (await this.query<Stake>(STAKES, [gids])).rows
     }
 
     finish(action: Action, gid: string, owner: string | undefined): Promise<Answer> {

@@ -78,7 +78,10 @@ export interface NodeStatusRow {
     readonly version?: string
     readonly prepared_max?: number
     readonly prepared_used?: number
+    readonly oldest_prepared_at?: string | null
     readonly finishing_as?: string
+    readonly can_finish?: string
+    readonly standbys?: string
     readonly fence: string
     readonly sqlstate?: string
     readonly message?: string
@@ -91,8 +94,24 @@ export interface BranchStatusRow {
     readonly decision: string
     readonly prepared_at?: string
     readonly owner?: string
+    readonly xid?: string
+    readonly locks?: string | null
+    readonly blocked?: number
+    readonly holds_back?: string
     readonly attempts: number
     readonly next_retry_at?: string
     readonly sqlstate?: string
     readonly message?: string
+}
+
+/** How the sidecar is, for status(). */
+export interface Heartbeat {
+    readonly bytes: number
+    readonly sets: number
+    readonly note: string
+    /** When it last looked for new commit records. */
+    readonly lookedAt: Date
+    /** Branches queued for nodes that answer. */
+    readonly queued: number
+    readonly unwritten: number
 }

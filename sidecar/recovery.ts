@@ -1,10 +1,11 @@
 import { CoordinatorTrouble, type Catalog } from './catalog'
-import type { BranchStatusRow, NodeStatusRow, Verdict } from './records'
+import type { Verdict } from './records'
+import { Report, type Failure, type Refused } from './report'
+import { endOrphans } from './orphans'
 import type { Log } from './log'
-import { describeFailure, type Node, type Prepared, type RemoteSession, type Scan } from './node'
+import { describeFailure, type Node, type Prepared, type Scan } from './node'
 import { fateOf, parseGid, setId, why, type Action } from './protocol'
 import type { Resolver } from './resolver'
-import type { Problem } from './sqlstate'
 
 /** What one pass over a node did, for recover(). */
 export interface Pass {
@@ -25,14 +26,7 @@ interface Parts {
     readonly uriOf: (node: number) => string
 }
 
-/** A branch that no set in hand stands for, and that the node would not finish: tried again. */
-interface Refusal {
-    attempts: number
-    nextTry: number
-    problem: Problem
-}
-
-const SLOW = 500 // ms after which an unfinished branch is worth showing
+const MEMBERSHIPS = 30_000 // ms between looks at whose branches may be finished here
 
 /**
  * Recovery of one node: the decision rule, applied at every look. One node's trouble never stops another's recovery,
@@ -49,21 +43,22 @@ const SLOW = 500 // ms after which an unfinished branch is worth showing
 export class Keeper {
     private running: Promise<Pass> | undefined
     private next: Promise<Pass> | undefined
-    private readonly refusals = new Map<string, Refusal>()
-    /** The rows last told, and whom. To another connection all is told anew: an earlier sidecar's rows may stand there, or a failover have lost ours. */
-    private shown: { readonly to: Catalog; readonly rows: ReadonlyMap<string, string> } | undefined
+    private readonly refusals = new Map<string, Refused>()
     private retired = false
     private failures = 0
     private nextConnect = 0
     private reachable: boolean | undefined
-    private lastShown = 0
-    private lastStatus = ''
+    private canFinish: string | undefined
+    private membershipsAt = 0
+    private readonly report: Report
     private since = new Date()
 
     constructor(
         readonly node: Node,
         private readonly parts: Parts
-    ) {}
+    ) {
+        this.report = new Report(node, parts.resolver)
+    }
 
     /** Another keeper has the node from now on: what this one still sees of it is not told. */
     retire(): void {
@@ -92,8 +87,10 @@ export class Keeper {
             const scan = await this.node.scan()
             const latency = performance.now() - started
             await this.settle(scan, pass)
-            await this.endOrphans(scan.sessions)
-            await this.show(scan, latency, undefined)
+            const catalog = this.parts.catalog()
+            if (scan.sessions.length > 0 && catalog !== undefined) await endOrphans(this.node, catalog, scan.sessions, this.parts.log)
+            await this.lookAtMemberships()
+            await this.show(scan, latency)
         } catch (error) {
             if (error instanceof CoordinatorTrouble) {
                 pass.result = `the coordinator did not answer: ${error.message}`
@@ -115,7 +112,7 @@ export class Keeper {
             }
             if (!(await this.node.connect())) {
                 pass.result = `fenced off: ${this.node.fenceState}`
-                await this.show(undefined, undefined, undefined)
+                await this.show()
                 return false
             }
             if (this.reachable === false) this.parts.log.info('node is back', { node: this.node.address.name })
@@ -126,6 +123,13 @@ export class Keeper {
         this.failures = 0
         await this.parts.resolver.sweep(this.node.address.number, force)
         return true
+    }
+
+    private async lookAtMemberships(): Promise<void> {
+        if (Date.now() - this.membershipsAt < MEMBERSHIPS) return
+        this.membershipsAt = Date.now()
+        const { superuser, members, login } = await this.node.memberships()
+        this.canFinish = superuser ? 'any (superuser)' : members.length === 0 ? `only ${login}` : members.join(', ')
     }
 
     private failed(message: string): void {
@@ -212,7 +216,7 @@ export class Keeper {
         const answer = await this.node.finish(action, branch.gid, branch.owner)
         if (answer.ok) {
             this.refusals.delete(branch.gid)
-            this.seen.delete(branch.gid)
+            this.seen?.delete(branch.gid)
             pass[action === 'commit' ? 'committed' : 'rolled_back'] += 1
             this.parts.log.info(`branch ${fateOf(action)}`, {
                 node: this.node.address.name,
@@ -222,7 +226,7 @@ export class Keeper {
             // Only of a committed set, forced the other way while its node was away, is there a record to keep.
             await this.parts.catalog()?.finish([{ ...parseGid(branch.gid)!, fate: fateOf(action), at: new Date().toISOString() }], [])
         } else if (answer.problem.trouble === 'absent') {
-            this.seen.delete(branch.gid)
+            this.seen?.delete(branch.gid)
             await this.checkGone(action, branch, scan)
         } else {
             const attempts = (known?.attempts ?? 0) + 1
@@ -261,7 +265,7 @@ export class Keeper {
     }
 
     /** What the node last showed as prepared: it still is, as far as anyone can tell, while the node does not answer. */
-    private seen = new Map<string, Prepared>()
+    private seen: Map<string, Prepared> | undefined
     private readonly reported = new Set<string>()
     private seenLate = new Set<string>()
     private verdicts = new Map<string, Verdict>()
@@ -278,147 +282,23 @@ export class Keeper {
         for (const gid of this.reported) if (!there.has(gid)) this.reported.delete(gid)
     }
 
-    /**
-     * Remote transactions whose local transaction is over (no SQL hook fires at a local ROLLBACK): seen on the node first,
-     * then missing among the sets in flight on the coordinator. Ended only if the session is in that same transaction.
-     */
-    private async endOrphans(sessions: readonly RemoteSession[]): Promise<void> {
-        const catalog = this.parts.catalog()
-        if (sessions.length === 0 || catalog === undefined) return
-        const orphaned = new Set(
-            await catalog.orphaned(
-                this.node.address.number,
-                sessions.map((session) => session.name)
-            )
-        )
-        for (const session of sessions) {
-            if (!orphaned.has(session.name)) continue
-            try {
-                if (await this.node.endSession(session)) {
-                    this.parts.log.info('ended a remote session whose local transaction is over', {
-                        node: this.node.address.name,
-                        pid: session.pid
-                    })
-                }
-            } catch (error) {
-                this.parts.log.warning('cannot end a remote session whose local transaction is over', {
-                    node: this.node.address.name,
-                    pid: session.pid,
-                    error: describeFailure(error).message
-                })
-            }
-        }
-    }
-
-    /** Tells the coordinator what is to be seen here; only what changed since it was last told. */
-    private async show(
-        scan: Scan | undefined,
-        latency: number | undefined,
-        failure: { sqlstate: string | undefined; message: string } | undefined
-    ): Promise<void> {
+    /** Tells the coordinator what is to be seen here. */
+    private async show(scan?: Scan, latency?: number, failure?: Failure): Promise<void> {
         const catalog = this.parts.catalog()
         if (catalog === undefined || this.retired) return
-        if (scan === undefined && this.seen.size > 0) await this.judge(catalog, [...this.seen.values()])
-        const rows = scan === undefined ? this.waitingRows(failure) : this.scannedRows(scan)
-        const next = new Map(rows.map((row) => [row.gid, JSON.stringify(row)]))
-        const told = this.shown?.to === catalog ? this.shown.rows : undefined
-        const changed = rows.filter((row) => told?.get(row.gid) !== next.get(row.gid))
-        const gone = told && [...told.keys()].filter((gid) => !next.has(gid))
-        const status: NodeStatusRow = {
-            node: this.node.address.number,
+        if (scan === undefined && this.seen !== undefined && this.seen.size > 0) await this.judge(catalog, [...this.seen.values()])
+        await this.report.tell(catalog, {
+            scan,
+            latency,
+            failure,
             reachable: this.reachable === true,
-            since: this.since.toISOString(),
-            checked_at: new Date().toISOString(),
-            ...(latency === undefined ? {} : { latency_ms: latency }),
-            fence: this.node.fenceState,
-            finishing_as: this.node.address.user,
-            ...(scan === undefined ? {} : { version: scan.version, prepared_max: scan.slots, prepared_used: scan.slots_used }),
-            ...(failure === undefined
-                ? {}
-                : { ...(failure.sqlstate === undefined ? {} : { sqlstate: failure.sqlstate }), message: failure.message })
-        }
-        const gist = JSON.stringify([status.reachable, status.fence, status.message, status.prepared_used, status.version])
-        const due = gist !== this.lastStatus || Date.now() - this.lastShown > 5000
-        if (changed.length === 0 && gone?.length === 0 && !due) return
-        await catalog.observe([status], changed, gone)
-        this.shown = { to: catalog, rows: next }
-        this.lastStatus = gist
-        this.lastShown = Date.now()
-    }
-
-    private scannedRows(scan: Scan): BranchStatusRow[] {
-        const rows = new Map(this.pendingRows(undefined).map((row) => [row.gid, row]))
-        for (const branch of scan.prepared) {
-            const verdict = this.verdicts.get(branch.gid)
-            const base = { gid: branch.gid, node: this.node.address.number, prepared_at: branch.prepared_at, owner: branch.owner }
-            const pending = rows.get(branch.gid)
-            const problem = this.refusals.get(branch.gid)
-            if (pending !== undefined) rows.set(branch.gid, { ...pending, ...base })
-            else if (verdict === undefined) continue
-            else if (verdict.verdict === 'rollback' || verdict.verdict === 'commit') {
-                if (problem !== undefined) {
-                    rows.set(branch.gid, {
-                        ...base,
-                        state: 'retry',
-                        decision: verdict.verdict,
-                        attempts: problem.attempts,
-                        next_retry_at: new Date(problem.nextTry).toISOString(),
-                        ...problemFields(problem.problem)
-                    })
-                }
-            } else if (verdict.verdict === 'running')
-                rows.set(branch.gid, { ...base, state: 'running', decision: 'undecided', attempts: 0 })
-            else rows.set(branch.gid, { ...base, state: 'left alone', decision: 'unknown', attempts: 0, message: verdict.reason })
-        }
-        return [...rows.values()]
-    }
-
-    private waitingRows(failure: { sqlstate: string | undefined; message: string } | undefined): BranchStatusRow[] {
-        const reason = failure ?? { sqlstate: undefined, message: this.node.fenceState }
-        const pending = this.pendingRows(reason)
-        const known = new Set(pending.map((row) => row.gid))
-        const others = [...this.seen.values()].flatMap((branch): BranchStatusRow[] => {
-            const verdict = this.verdicts.get(branch.gid)?.verdict
-            // A decided branch that is not pending was committed since it was seen.
-            if (known.has(branch.gid) || verdict === 'commit') return []
-            return [
-                {
-                    gid: branch.gid,
-                    node: this.node.address.number,
-                    state: 'waiting',
-                    prepared_at: branch.prepared_at,
-                    owner: branch.owner,
-                    attempts: this.failures,
-                    decision: verdict === 'rollback' ? verdict : verdict === 'running' ? 'undecided' : 'unknown',
-                    ...problemFields(reason)
-                }
-            ]
+            since: this.since,
+            failures: this.failures,
+            nextConnect: this.nextConnect,
+            canFinish: this.canFinish,
+            seen: this.seen,
+            verdicts: this.verdicts,
+            refusals: this.refusals
         })
-        return [...pending, ...others]
-    }
-
-    private pendingRows(down: { sqlstate: string | undefined; message: string } | undefined): BranchStatusRow[] {
-        return this.parts.resolver
-            .pendingOn(this.node.address.number)
-            .filter((branch) => down !== undefined || branch.problem !== undefined || Date.now() - branch.since > SLOW)
-            .map((branch) => ({
-                gid: branch.facts.gid,
-                node: this.node.address.number,
-                decision: branch.action,
-                state: down !== undefined ? 'waiting' : branch.problem === undefined ? 'prepared' : 'retry',
-                attempts: branch.attempts + (down === undefined ? 0 : this.failures),
-                ...(branch.facts.owner === undefined ? {} : { owner: branch.facts.owner }),
-                ...(down !== undefined
-                    ? { next_retry_at: new Date(this.nextConnect).toISOString() }
-                    : branch.problem === undefined
-                      ? {}
-                      : { next_retry_at: new Date(branch.nextTry).toISOString() }),
-                ...problemFields(down ?? branch.problem)
-            }))
     }
 }
-
-const problemFields = (
-    problem: { readonly sqlstate: string | undefined; readonly message: string } | undefined
-): { sqlstate?: string; message?: string } =>
-    problem === undefined ? {} : { ...(problem.sqlstate === undefined ? {} : { sqlstate: problem.sqlstate }), message: problem.message }

@@ -60,6 +60,11 @@ export class Resolver {
 
     constructor(private readonly parts: Parts) {}
 
+    /** Results that the coordinator has not been told yet. */
+    get unwritten(): number {
+        return this.fates.length + this.completes.length
+    }
+
     /**
      * Nothing is sent before: the first look at the coordinator brings what people have ordered, which outranks what the
      * state files remember.

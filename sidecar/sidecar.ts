@@ -44,6 +44,7 @@ export class Sidecar {
     private readonly connection: ConnectionConfig
     private readonly doorbell: Doorbell
     private stopping = false
+    private lookedAt = new Date()
     private last = { heartbeat: 0, echo: 0, purge: 0, complaint: '' }
 
     private constructor(
@@ -234,6 +235,7 @@ export class Sidecar {
         const look = async (): Promise<boolean> => {
             const { snapshot, sets, requests } = await catalog.look(since)
             since = snapshot
+            this.lookedAt = new Date()
             if (sets !== null)
                 void acting.resolver
                     .decide(sets, acting.nodes.uriOf)
@@ -302,7 +304,14 @@ export class Sidecar {
         void acting.state.tidy()
         if (now - this.last.heartbeat > HEARTBEAT || acting.state.problem !== undefined) {
             this.last.heartbeat = now
-            await catalog.heartbeat(acting.state.bytes, acting.state.sets, acting.state.problem ?? 'acting')
+            await catalog.heartbeat({
+                bytes: acting.state.bytes,
+                sets: acting.state.sets,
+                note: acting.state.problem ?? 'acting',
+                lookedAt: this.lookedAt,
+                queued: acting.nodes.waiting,
+                unwritten: acting.resolver.unwritten
+            })
         }
         if (now - this.last.echo > ECHO) {
             this.last.echo = now

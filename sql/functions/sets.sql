@@ -1,7 +1,7 @@
 -- Every set that is not over, the worst first.
 create or replace function pglobalxact.sets()
-returns table (set_id text, phase text, outcome text, age interval, nodes integer, prepared integer, finished integer,
-               role name, attempts integer, next_retry interval, last_error text)
+returns table (set_id text, phase text, outcome text, age interval, nodes integer, prepared integer, finished integer, blocked integer,
+               role name, application text, client inet, attempts integer, next_retry interval, last_error text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -10,8 +10,9 @@ as $$
                count(*)::integer as nodes,
                count(*) filter (where b.state in ('prepared', 'retry', 'running', 'waiting', 'left alone'))::integer as prepared,
                count(*) filter (where b.state in ('committed', 'rolled back', 'unknown'))::integer as finished,
-               count(*) filter (where b.state = 'rolled back') as rolled_back,
-               min(b.role) as role, max(b.attempts) as attempts, min(b.next_retry_at) as next_retry_at,
+               count(*) filter (where b.state in ('rolled back', 'forced rollback')) as rolled_back,
+               sum(b.blocked)::integer as blocked, min(b.role) as role, min(b.application_name) as application, (array_agg(b.client_addr))[1] as client,
+               max(b.attempts) as attempts, min(b.next_retry_at) as next_retry_at,
                string_agg(n.name || ': ' || b.message, '; ' order by n.name) filter (where b.message is not null) as last_error,
                bool_or(b.decision = 'rollback') as to_roll_back, bool_and(b.state = 'open') as only_open
         from pglobalxact.open_branch b join pglobalxact.node n on n.number = b.node
@@ -31,7 +32,7 @@ as $$
                 when s.outcome = 'in progress' then s.outcome
                 when s.to_roll_back then 'rolled back'
                 else 'unknown' end as outcome,
-           date_trunc('second', greatest(clock_timestamp() - s.started_at, interval '0')), s.nodes, s.prepared, s.finished, s.role, s.attempts,
+           date_trunc('second', greatest(clock_timestamp() - s.started_at, interval '0')), s.nodes, s.prepared, s.finished, s.blocked, s.role, s.application, s.client, s.attempts,
            case when s.next_retry_at is not null then date_trunc('second', greatest(s.next_retry_at - clock_timestamp(), interval '0')) end, s.last_error
     from summary s
     order by case when s.outcome = 'mixed' then 0 when s.outcome = 'unknown' then 1 when s.last_error is not null then 2
@@ -39,6 +40,7 @@ as $$
 $$;
 comment on function pglobalxact.sets() is
     'Every set that is not over, the worst first: in doubt, decided but unfinished on some node, mixed or unknown and not acknowledged, in flight. '
-    'age since its local transaction began; prepared and finished count its branches; last_error in the node''s words.';
+    'age since its local transaction began; prepared and finished count its branches, blocked the sessions on all nodes that wait for its locks (null: not looked yet); '
+    'role, application and client tell who began it; last_error in the node''s words.';
 revoke all on function pglobalxact.sets() from public;
 grant execute on function pglobalxact.sets() to pglobalxact_monitor;

@@ -32,7 +32,9 @@ alter table branch_status
     add column xid        xid8,
     add column locks      text,
     add column blocked    integer,
-    add column holds_back bigint;
+    add column holds_back bigint,
+    add column forgotten  boolean not null default false;
+comment on column branch_status.forgotten is 'By order of a person nobody waits for it while its node is away.';
 comment on column branch_status.blocked is 'Sessions that wait for a lock this branch holds.';
 comment on column branch_status.holds_back is 'Transactions since this one began that vacuum must keep dead rows of, because it is still open.';
 

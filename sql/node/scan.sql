@@ -4,7 +4,12 @@ select coalesce((select jsonb_agg(jsonb_build_object('gid', p.gid, 'xid', p.tran
                     'xid8', (next.whole - (next.whole - p.transaction::text::numeric) % 4294967296)::text))
                  from pg_catalog.pg_prepared_xacts p where p.database = current_database() and p.gid like $1), '[]') as prepared,
        (select count(*)::int from pg_catalog.pg_prepared_xacts) as slots_used,
+       (select min(p.prepared)::text from pg_catalog.pg_prepared_xacts p) as oldest_prepared_at,
        current_setting('max_prepared_transactions')::int as slots,
+       (select case when count(*) = 0 then 'none'
+                    when current_setting('synchronous_standby_names') = '' then count(*) || ' asynchronous'
+                    else count(*) || ', synchronous: ' || current_setting('synchronous_standby_names') end
+        from pg_catalog.pg_stat_replication r where r.application_name is distinct from 'pg_basebackup') as standbys,
        current_setting('server_version') as version,
        pg_is_in_recovery() as standby,
        case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline,

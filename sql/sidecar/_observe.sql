@@ -13,13 +13,17 @@ begin
         reachable = excluded.reachable, checked_at = excluded.checked_at, fence = excluded.fence,
         latency_ms = coalesce(excluded.latency_ms, s.latency_ms), version = coalesce(excluded.version, s.version),
         prepared_max = coalesce(excluded.prepared_max, s.prepared_max), prepared_used = coalesce(excluded.prepared_used, s.prepared_used),
-        finishing_as = coalesce(excluded.finishing_as, s.finishing_as), sqlstate = excluded.sqlstate, message = excluded.message;
-    insert into pglobalxact.branch_status as s (gid, node, state, decision, prepared_at, owner, attempts, next_retry_at, sqlstate, message)
-    select b.gid, b.node, b.state, b.decision, b.prepared_at, b.owner, b.attempts, b.next_retry_at, b.sqlstate, b.message
+        finishing_as = coalesce(excluded.finishing_as, s.finishing_as), can_finish = coalesce(excluded.can_finish, s.can_finish),
+        standbys = coalesce(excluded.standbys, s.standbys),
+        oldest_prepared_at = case when excluded.reachable then excluded.oldest_prepared_at else s.oldest_prepared_at end,
+        sqlstate = excluded.sqlstate, message = excluded.message;
+    insert into pglobalxact.branch_status as s (gid, node, state, decision, prepared_at, owner, xid, locks, blocked, holds_back, attempts, next_retry_at, sqlstate, message)
+    select b.gid, b.node, b.state, b.decision, b.prepared_at, b.owner, b.xid, b.locks, b.blocked, b.holds_back, b.attempts, b.next_retry_at, b.sqlstate, b.message
     from jsonb_to_recordset(branches) as b (gid text, node integer, state text, decision text, prepared_at timestamptz, owner name,
-                                            attempts integer, next_retry_at timestamptz, sqlstate text, message text)
+                                            xid xid8, locks text, blocked integer, holds_back bigint, attempts integer, next_retry_at timestamptz, sqlstate text, message text)
     on conflict (gid) do update set state = excluded.state, decision = excluded.decision,
-        prepared_at = coalesce(excluded.prepared_at, s.prepared_at), owner = coalesce(excluded.owner, s.owner),
+        prepared_at = coalesce(excluded.prepared_at, s.prepared_at), owner = coalesce(excluded.owner, s.owner), xid = coalesce(excluded.xid, s.xid),
+        locks = coalesce(excluded.locks, s.locks), blocked = coalesce(excluded.blocked, s.blocked), holds_back = coalesce(excluded.holds_back, s.holds_back),
         attempts = excluded.attempts, next_retry_at = excluded.next_retry_at,
         sqlstate = excluded.sqlstate, message = excluded.message, seen_at = clock_timestamp();
     delete from pglobalxact.branch_status s

@@ -60,7 +60,7 @@ describe('nodes: adding, checking, looking and removing', () => {
         })
         expect(found).to.include({
             finishing_as: 'node_sidecar',
-            prepared_max: 200,
+            prepared_free: 200,
             waiting: 0,
             fence: 'held',
             last_error: null,

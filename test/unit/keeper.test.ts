@@ -5,7 +5,7 @@ import type { Node, Scan } from '../../sidecar/node'
 import { Keeper } from '../../sidecar/recovery'
 import type { Resolver } from '../../sidecar/resolver'
 
-const NOTHING: Scan = { prepared: [], slots_used: 0, slots: 1, version: '17', standby: false, timeline: '00000001', sessions: [] }
+const NOTHING: Scan = { prepared: [], slots_used: 0, slots: 1, version: '17', standby: false, timeline: '00000001', sessions: [], oldest_prepared_at: null, standbys: 'none' }
 
 /** A node whose scans wait to be answered, so that calls can be made to overlap. */
 function slowNode(catalog?: Catalog) {
@@ -15,6 +15,7 @@ function slowNode(catalog?: Catalog) {
         up: true,
         fenceState: 'held',
         address: { number: 1, name: 'b', user: 'u' },
+        memberships: () => Promise.resolve({ superuser: false, members: [], login: 'u' }),
         scan: () =>
             new Promise<Scan>((done, fail) => scans.push({ answer: (scan = NOTHING) => done(scan), fail: () => fail(new Error('gone')) }))
     }

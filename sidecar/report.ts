@@ -1,0 +1,210 @@
+import type { Catalog } from './catalog'
+import type { Node, Prepared, Scan, Stake } from './node'
+import type { BranchStatusRow, NodeStatusRow, Verdict } from './records'
+import type { Branch, Resolver } from './resolver'
+import type { Problem } from './sqlstate'
+
+/** A branch that no set in hand stands for, and that the node would not finish: tried again. */
+export interface Refused {
+    attempts: number
+    nextTry: number
+    problem: Problem
+}
+
+export type Failure = Pick<Problem, 'sqlstate' | 'message'>
+
+/** What a keeper knows of its node after a look. */
+export interface Sight {
+    /** Undefined when the node was not reached, or is fenced off. */
+    readonly scan: Scan | undefined
+    readonly latency: number | undefined
+    readonly failure: Failure | undefined
+    readonly reachable: boolean
+    readonly since: Date
+    readonly failures: number
+    readonly nextConnect: number
+    readonly canFinish: string | undefined
+    /** What the node last showed as prepared; undefined before it was ever reached. */
+    readonly seen: ReadonlyMap<string, Prepared> | undefined
+    readonly verdicts: ReadonlyMap<string, Verdict>
+    readonly refusals: ReadonlyMap<string, Refused>
+}
+
+const SLOW = 500 // ms after which an unfinished branch is worth showing
+const OFTEN = 2000 // ms between looks at what the branches shown hold up: pg_locks is no small view
+const MOST = 200 // branches of a node whose stakes are looked at
+const DUE = 5000 // ms after which a node's row is written again though nothing changed
+
+/** Tells the coordinator what is to be seen at one node, for people to read: only what changed since it was last told. */
+export class Report {
+    /** The rows last told, and whom. To another connection all is told anew: an earlier sidecar's rows may stand there, or a failover have lost ours. */
+    private shown: { readonly to: Catalog; readonly rows: ReadonlyMap<string, string> } | undefined
+    private stakes = new Map<string, Stake>()
+    private stakesAt = 0
+    private toldAt = 0
+    private gist = ''
+
+    constructor(
+        private readonly node: Node,
+        private readonly resolver: Resolver
+    ) {}
+
+    async tell(catalog: Catalog, sight: Sight): Promise<void> {
+        const bare = sight.scan === undefined ? this.waiting(sight) : this.scanned(sight, sight.scan)
+        await this.weigh(bare, sight)
+        const rows = bare.map((row) => ({ ...row, ...this.stakes.get(row.gid) }))
+        const next = new Map(rows.map((row) => [row.gid, JSON.stringify(row)]))
+        const told = this.shown?.to === catalog ? this.shown.rows : undefined
+        const changed = rows.filter((row) => told?.get(row.gid) !== next.get(row.gid))
+        // Never reached yet: what an earlier sidecar saw there is still the last that is known.
+        const gone = told === undefined ? (sight.seen === undefined ? [] : undefined) : [...told.keys()].filter((gid) => !next.has(gid))
+        const status = this.status(sight)
+        const gist = JSON.stringify([
+            status.reachable,
+            status.fence,
+            status.message,
+            status.prepared_used,
+            status.version,
+            status.can_finish
+        ])
+        const due = gist !== this.gist || Date.now() - this.toldAt > DUE
+        if (changed.length === 0 && gone?.length === 0 && !due) return
+        await catalog.observe([status], changed, gone)
+        this.shown = { to: catalog, rows: next }
+        this.gist = gist
+        this.toldAt = Date.now()
+    }
+
+    /** What the branches to be shown hold up; the last that was seen stands while the node does not answer. */
+    private async weigh(rows: readonly BranchStatusRow[], sight: Sight): Promise<void> {
+        const shown = new Set(rows.map((row) => row.gid))
+        for (const gid of this.stakes.keys()) if (!shown.has(gid)) this.stakes.delete(gid)
+        if (sight.scan === undefined || rows.length === 0 || Date.now() - this.stakesAt < OFTEN) return
+        this.stakesAt = Date.now()
+        const gids = rows.flatMap((row) => (row.state === 'running' ? [] : [row.gid])).slice(0, MOST)
+        if (gids.length === 0) return
+        for (const stake of await this.node.stakes(gids)) this.stakes.set(stake.gid, stake)
+    }
+
+    private status(sight: Sight): NodeStatusRow {
+        const { scan, failure } = sight
+        return {
+            node: this.node.address.number,
+            reachable: sight.reachable,
+            since: sight.since.toISOString(),
+            checked_at: new Date().toISOString(),
+            ...(sight.latency === undefined ? {} : { latency_ms: sight.latency }),
+            fence: this.node.fenceState,
+            finishing_as: this.node.address.user,
+            ...(sight.canFinish === undefined ? {} : { can_finish: sight.canFinish }),
+            ...(scan === undefined
+                ? {}
+                : {
+                      version: scan.version,
+                      prepared_max: scan.slots,
+                      prepared_used: scan.slots_used,
+                      oldest_prepared_at: scan.oldest_prepared_at,
+                      standbys: scan.standby ? 'is a standby itself' : scan.standbys
+                  }),
+            ...(failure === undefined ? {} : problemFields(failure))
+        }
+    }
+
+    private scanned(sight: Sight, scan: Scan): BranchStatusRow[] {
+        const rows = new Map(this.pending(undefined, sight).map((row) => [row.gid, row]))
+        for (const branch of scan.prepared) {
+            const row = this.preparedRow(branch, rows.get(branch.gid), sight)
+            if (row !== undefined) rows.set(branch.gid, row)
+        }
+        return [...rows.values()]
+    }
+
+    /** A branch seen prepared; undefined while there is nothing to say of it: it is being finished. */
+    private preparedRow(branch: Prepared, pending: BranchStatusRow | undefined, sight: Sight): BranchStatusRow | undefined {
+        const { prepared_at, owner, xid8: xid, gid } = branch
+        const base = { gid, node: this.node.address.number, prepared_at, owner, xid }
+        if (pending !== undefined) return { ...pending, ...base }
+        const verdict = sight.verdicts.get(gid)
+        if (verdict === undefined) return undefined
+        const problem = sight.refusals.get(gid)
+        switch (verdict.verdict) {
+            case 'running':
+                return { ...base, state: 'running', decision: 'undecided', attempts: 0 }
+            case 'commit':
+            case 'rollback':
+                return problem === undefined
+                    ? undefined
+                    : {
+                          ...base,
+                          state: 'retry',
+                          decision: verdict.verdict,
+                          attempts: problem.attempts,
+                          next_retry_at: new Date(problem.nextTry).toISOString(),
+                          ...problemFields(problem.problem)
+                      }
+            default:
+                return { ...base, state: 'left alone', decision: 'unknown', attempts: 0, message: verdict.reason }
+        }
+    }
+
+    /** The node does not answer, or is fenced off: what was prepared there is still, as far as anyone can tell. */
+    private waiting(sight: Sight): BranchStatusRow[] {
+        const reason = sight.failure ?? { sqlstate: undefined, message: this.node.fenceState }
+        const pending = this.pending(reason, sight)
+        const known = new Set(pending.map((row) => row.gid))
+        const others = [...(sight.seen?.values() ?? [])].flatMap((branch): BranchStatusRow[] => {
+            const verdict = sight.verdicts.get(branch.gid)?.verdict
+            // A decided branch that is not pending was committed since it was seen.
+            if (known.has(branch.gid) || verdict === 'commit') return []
+            return [
+                {
+                    gid: branch.gid,
+                    node: this.node.address.number,
+                    state: 'waiting',
+                    prepared_at: branch.prepared_at,
+                    owner: branch.owner,
+                    xid: branch.xid8,
+                    attempts: sight.failures,
+                    next_retry_at: new Date(sight.nextConnect).toISOString(),
+                    decision: verdict === 'rollback' ? verdict : verdict === 'running' ? 'undecided' : 'unknown',
+                    ...problemFields(reason)
+                }
+            ]
+        })
+        return [...pending, ...others]
+    }
+
+    /** Branches of decided sets that take long enough to be shown, or whose node is down. */
+    private pending(down: Failure | undefined, sight: Sight): BranchStatusRow[] {
+        return this.resolver
+            .pendingOn(this.node.address.number)
+            .filter((branch) => down !== undefined || branch.problem !== undefined || Date.now() - branch.since > SLOW)
+            .map((branch) => ({
+                gid: branch.facts.gid,
+                node: this.node.address.number,
+                decision: branch.action,
+                ...(branch.facts.owner === undefined ? {} : { owner: branch.facts.owner }),
+                ...(branch.facts.xid === undefined ? {} : { xid: branch.facts.xid }),
+                ...(down === undefined ? triedState(branch) : waitingState(branch, down, sight))
+            }))
+    }
+}
+
+type Standing = Pick<BranchStatusRow, 'state' | 'attempts' | 'next_retry_at' | 'sqlstate' | 'message'>
+
+const waitingState = (branch: Branch, down: Failure, sight: Sight): Standing => ({
+    state: 'waiting',
+    attempts: branch.attempts + sight.failures,
+    next_retry_at: new Date(sight.nextConnect).toISOString(),
+    ...problemFields(down)
+})
+
+const triedState = ({ attempts, problem, nextTry }: Branch): Standing =>
+    problem === undefined
+        ? { state: 'prepared', attempts }
+        : { state: 'retry', attempts, next_retry_at: new Date(nextTry).toISOString(), ...problemFields(problem) }
+
+const problemFields = (problem: Failure): { sqlstate?: string; message: string } => ({
+    ...(problem.sqlstate === undefined ? {} : { sqlstate: problem.sqlstate }),
+    message: problem.message
+})
