@@ -8,6 +8,7 @@ import type {
     FateRow,
     Heartbeat,
     Introduction,
+    KnownBranch,
     Look,
     NodeStatusRow,
     Request,
@@ -186,6 +187,26 @@ export class Catalog {
 
     async registerNode(server: string, by: string): Promise<void> {
         await this.ask('select pglobalxact._register_node($1, $2)', [server, by])
+    }
+
+    /** The branches of a set, or of all that are not over. */
+    knownBranches(setId: string | undefined): Promise<readonly KnownBranch[]> {
+        return this.rows<KnownBranch>('select * from pglobalxact._known_branches($1)', [setId ?? null])
+    }
+
+    /** Sets with a branch on this node that was declared lost: found again if the node is. */
+    async lostBranches(node: number): Promise<readonly DecidedSet[]> {
+        return (await this.rows<{ facts: DecidedSet }>('select * from pglobalxact._lost_branches($1) as facts', [node])).map(
+            (row) => row.facts
+        )
+    }
+
+    async loseNode(node: number, by: string, reason: string): Promise<void> {
+        await this.ask('select pglobalxact._lose_node($1, $2, $3)', [node, by, reason])
+    }
+
+    async forget(setId: string, gids: readonly string[], by: string, reason: string): Promise<void> {
+        await this.ask('select pglobalxact._forget($1, $2, $3, $4)', [setId, gids, by, reason])
     }
 
     async acknowledge(setId: string, by: string, reason: string): Promise<string> {

@@ -9,6 +9,8 @@ export interface NodeAddress {
     readonly name: string
     /** False for a node that was removed, or whose server was dropped, while branches there are unfinished. */
     readonly active: boolean
+    /** Declared lost by a person: nobody waits for it, but should it answer, its branches are settled. */
+    readonly lost: boolean
     /**
      * Tried in order: libpq's comma-separated hosts, and with sslmode=prefer each with and without TLS. Certificate files
      * are read at each call. Throws with the reason when the node cannot be reached at all as it is set up.
@@ -27,6 +29,7 @@ export interface NodeRow {
     readonly server_options: readonly string[] | null
     readonly mapping_options: readonly string[] | null
     readonly active: boolean
+    readonly lost: boolean
 }
 
 export function readAddress(row: NodeRow): NodeAddress {
@@ -43,6 +46,7 @@ export function readAddress(row: NodeRow): NodeAddress {
         number: row.number,
         name: row.name,
         active: row.active,
+        lost: row.lost,
         uri: uriOf(options),
         user: options.get('user'),
         connectTimeout: options.has('connect_timeout'),

@@ -58,7 +58,7 @@ export interface FateRow {
     readonly xid: string
     readonly nonce: string
     readonly node: number
-    readonly fate: Fate | 'forced commit' | 'forced rollback'
+    readonly fate: Fate | 'forced commit' | 'forced rollback' | 'lost'
     readonly at: string
 }
 
@@ -114,4 +114,18 @@ export interface Heartbeat {
     /** Branches queued for nodes that answer. */
     readonly queued: number
     readonly unwritten: number
+}
+
+/** A branch of a set that is not over, or of the set asked for, as the coordinator's tables have it. */
+export interface KnownBranch {
+    readonly node: number
+    readonly name: string
+    readonly gid: string
+    /** As in branches(). */
+    readonly state: string
+    readonly decision: string
+    readonly owner: string | null
+    readonly locks: string | null
+    readonly blocked: number | null
+    readonly holds_back: string | null
 }

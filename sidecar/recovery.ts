@@ -1,5 +1,5 @@
 import { CoordinatorTrouble, type Catalog } from './catalog'
-import type { Verdict } from './records'
+import type { DecidedSet, Verdict } from './records'
 import { Report, type Failure, type Refused } from './report'
 import { endOrphans } from './orphans'
 import type { Log } from './log'
@@ -45,6 +45,7 @@ export class Keeper {
     private next: Promise<Pass> | undefined
     private readonly refusals = new Map<string, Refused>()
     private retired = false
+    private mayHaveLost = true
     private failures = 0
     private nextConnect = 0
     private reachable: boolean | undefined
@@ -87,6 +88,7 @@ export class Keeper {
             const scan = await this.node.scan()
             const latency = performance.now() - started
             await this.settle(scan, pass)
+            await this.findLost()
             const catalog = this.parts.catalog()
             if (scan.sessions.length > 0 && catalog !== undefined) await endOrphans(this.node, catalog, scan.sessions, this.parts.log)
             await this.lookAtMemberships()
@@ -117,12 +119,40 @@ export class Keeper {
             }
             if (this.reachable === false) this.parts.log.info('node is back', { node: this.node.address.name })
             await this.parts.resolver.sweep(this.node.address.number, true)
+            this.mayHaveLost = true
         }
         if (this.reachable !== true) this.since = new Date()
         this.reachable = true
         this.failures = 0
         await this.parts.resolver.sweep(this.node.address.number, force)
         return true
+    }
+
+    /** A node has come back from which branches were declared lost: what became of them is looked up, and told. */
+    private async findLost(): Promise<void> {
+        const catalog = this.parts.catalog()
+        if (!this.mayHaveLost || catalog === undefined) return
+        const { number, name, lost } = this.node.address
+        const sets = await catalog.lostBranches(number)
+        if (lost || sets.length > 0) {
+            this.parts.log.warning('a lost node is back', { node: name, branches: sets.length })
+            await catalog.noteEvent(
+                'node found',
+                undefined,
+                number,
+                `a lost node is back; ${sets.length} branches that were given up are settled by the commit records`
+            )
+        }
+        if (sets.length > 0)
+            await this.parts.resolver.revive(
+                sets.map((set) => this.onlyHere(set)),
+                this.parts.uriOf
+            )
+        this.mayHaveLost = false
+    }
+
+    private onlyHere(set: DecidedSet): DecidedSet {
+        return { ...set, branches: set.branches.filter((branch) => branch.node === this.node.address.number) }
     }
 
     private async lookAtMemberships(): Promise<void> {
@@ -139,6 +169,8 @@ export class Keeper {
         }
         this.reachable = false
         this.failures += 1
+        if (this.node.address.lost)
+            for (const branch of this.parts.resolver.pendingOn(this.node.address.number)) this.parts.resolver.giveUp(branch, 'lost')
         const wait = Math.min(this.parts.retryCap, 250 * 2 ** Math.min(this.failures - 1, 10))
         this.nextConnect = Date.now() + wait * (0.5 + Math.random() / 2)
     }
@@ -201,9 +233,7 @@ export class Keeper {
         for (const set of found) ids.delete(setId(set))
         const ordered = [...ids.values()].map((branch) => this.carryOut('commit', branch, scan, pass))
         await this.parts.resolver.decide(
-            sets.map((set) =>
-                set.outcome === null ? set : { ...set, branches: set.branches.filter((b) => b.node === this.node.address.number) }
-            ),
+            sets.map((set) => (set.outcome === null ? set : this.onlyHere(set))),
             this.parts.uriOf
         )
         await Promise.all(ordered)

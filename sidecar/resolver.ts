@@ -8,12 +8,15 @@ import type { Problem } from './sqlstate'
 import type { StateFile } from './statefile'
 import type { BranchFacts, StateEvent } from './statelines'
 
+/** Nobody waits for the branch any more: an order stands for its node's return, or nothing but the commit record does. */
+export type GivenUp = 'forced commit' | 'forced rollback' | 'lost'
+
 /** A branch of a decided set. Its action is the set's decision, unless a person forced the other way. */
 export interface Branch {
     readonly set: LiveSet
     facts: BranchFacts
     action: Action
-    fate: Fate | 'forced commit' | 'forced rollback' | undefined
+    fate: Fate | GivenUp | undefined
     /** Its decision is on disk: before that nothing is sent to the node. */
     durable: boolean
     busy: boolean
@@ -123,6 +126,20 @@ export class Resolver {
         await Promise.all(fresh.map((branch) => this.attempt(branch)))
     }
 
+    /** Branches that nobody waited for any more, on a node that is back. */
+    async revive(sets: readonly DecidedSet[], uriOf: (node: number) => string): Promise<void> {
+        for (const set of sets) {
+            for (const { node } of set.branches) {
+                const branch = this.find(setId(set), node)
+                if (branch?.fate !== 'lost') continue
+                branch.fate = undefined
+                branch.told = false
+                void this.attempt(branch)
+            }
+        }
+        await this.decide(sets, uriOf)
+    }
+
     /** Unfinished branches on a node, for its look and for its return. */
     pendingOn(node: number): Branch[] {
         return [...this.sets.values()].flatMap((set) => {
@@ -167,9 +184,9 @@ export class Resolver {
         await this.attempt(branch)
     }
 
-    /** A person stops waiting for a branch whose node does not answer; the order is carried out if it ever does. */
-    giveUp(branch: Branch): void {
-        this.finished(branch, branch.action === 'commit' ? 'forced commit' : 'forced rollback')
+    /** A person stops waiting for a branch whose node does not answer. */
+    giveUp(branch: Branch, as: GivenUp): void {
+        this.finished(branch, as)
     }
 
     /** Tells the coordinator which branches of unfinished sets are done: not at once, as most sets are complete by then. */
@@ -287,7 +304,7 @@ export class Resolver {
         set.complete = true
         const outcome = fates.some((fate) => fate === 'rolled back' || fate === 'forced rollback')
             ? 'mixed'
-            : fates.includes('unknown')
+            : fates.includes('unknown') || fates.includes('lost')
               ? 'unknown'
               : 'committed'
         // A complete and committed set says it all in one row.

@@ -1,10 +1,12 @@
-create or replace function pglobalxact.force_commit(set_id text, node text default null, reason text default null, accept_mixed boolean default false)
-returns table (node name, result text)
+create or replace function pglobalxact.force_commit(
+    set_id text, node text default null, reason text default null, accept_mixed boolean default false, confirm text default null)
+returns table (node name, now text, decision text, at_stake text, result text, confirm text)
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp
-as $$ select * from pglobalxact._force('commit', set_id, node, reason, accept_mixed) $$;
-comment on function pglobalxact.force_commit(text, text, text, boolean) is
-    'Commits a set''s branches (or the one on a node) by order of a person, recorded with reason. A node that cannot be reached is no longer waited for, and commits if it ever returns. '
-    'Refused while the local transaction runs, and against its decision unless accept_mixed => true. Errors: 22023 not this coordinator''s, 42704 unknown set, 55000 finished set or no sidecar.';
-revoke all on function pglobalxact.force_commit(text, text, text, boolean) from public;
-grant execute on function pglobalxact.force_commit(text, text, text, boolean) to pglobalxact_admin;
+as $$ select * from pglobalxact._force('commit', $1, $2, $3, $4, $5) $$;
+comment on function pglobalxact.force_commit(text, text, text, boolean, text) is
+    'Commits a set''s branches (or the one on a node) by order of a person. Without confirm nothing is done and the plan is returned: per node what it says now, what the decision demands, '
+    'what is at stake, what would be done, and a token, void as soon as anything changes; with the token, or ''yes'', as confirm, and a reason, it acts. A node that cannot be reached is no longer waited for, and commits if it ever returns. '
+    'Refused while the local transaction runs, and against its decision unless accept_mixed => true. Errors: 22023 not this coordinator''s, or no reason; 42704 unknown set; 55000 finished set, plan changed, or no sidecar.';
+revoke all on function pglobalxact.force_commit(text, text, text, boolean, text) from public;
+grant execute on function pglobalxact.force_commit(text, text, text, boolean, text) to pglobalxact_admin;

@@ -11,10 +11,10 @@ begin
         raise exception 'node "%" does not exist', server using errcode = 'undefined_object', hint = 'See: select * from pglobalxact.nodes();';
     end if;
     select count(*) into unfinished from pglobalxact.open_branch b
-    where b.node = gone.number and b.state not in ('committed', 'rolled back', 'unknown');
+    where b.node = gone.number and b.state not in ('committed', 'rolled back', 'unknown', 'lost', 'forced commit', 'forced rollback');
     if unfinished > 0 then
         raise exception 'node "%" has % unfinished branches', server, unfinished using errcode = 'object_in_use',
-            hint = 'See: select * from pglobalxact.branches(); wait for them, or decide them with force_commit or force_rollback.';
+            hint = 'See: select * from pglobalxact.branches(); wait for them, decide them with force_commit or force_rollback, or, if the node will not come back, lose_node.';
     end if;
     update pglobalxact.node n set removed_at = now() where n.number = gone.number;
     notify pglobalxact;

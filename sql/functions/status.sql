@@ -1,8 +1,8 @@
 -- One row: the sidecar, and what it has in hand. Best read with \x.
 create or replace function pglobalxact.status()
 returns table (sidecar text, note text, paused text, running_for interval, last_seen interval, last_look interval, host text, pid integer, version text,
-               in_hand integer, queued integer, unwritten integer, requests integer,
-               home text, state_directory text, state_bytes bigint, coordinator text)
+               home text, state_directory text, state_sets integer, state_bytes bigint,
+               queued integer, unwritten integer, requests integer, coordinator text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -17,14 +17,13 @@ as $$
                 then format('since %s by %s: %s', date_trunc('second', c.paused_at), c.paused_by, c.pause_reason) end,
            date_trunc('second', clock_timestamp() - s.started_at), date_trunc('second', clock_timestamp() - s.seen_at),
            date_trunc('second', clock_timestamp() - s.looked_at), s.host, s.pid, s.version,
-           s.state_sets, s.queued_branches, s.unwritten,
-           (select count(*)::integer from pglobalxact.request q where q.finished_at is null),
-           s.home, s.state_directory, s.state_bytes, c.id
+           s.home, s.state_directory, s.state_sets, s.state_bytes, s.queued_branches, s.unwritten,
+           (select count(*)::integer from pglobalxact.request q where q.finished_at is null), c.id
     from pglobalxact.coordinator c left join pglobalxact.sidecar s on true
     cross join lateral (select exists (select from pglobalxact._sidecar_pid()) as acting) here
 $$;
 comment on function pglobalxact.status() is
     'The sidecar: acting, waiting (note says for what), not running, or never started; whether new sets are paused; when it was last heard of and last looked for commit records; '
-    'sets in hand, branches queued for nodes that answer, results not yet written back, requests not yet answered; its state directory and the bytes in it; this coordinator''s id.';
+    'its state directory, the sets and bytes in it; branches queued for nodes that answer, results not yet written back, requests not yet answered; this coordinator''s id.';
 revoke all on function pglobalxact.status() from public;
 grant execute on function pglobalxact.status() to pglobalxact_monitor;

@@ -10,6 +10,7 @@ as $$
 #variable_conflict use_variable
 declare
     home record;
+    lost record;
     xid xid8;
     nonce text;
     number integer;
@@ -21,9 +22,15 @@ begin
     xid := pg_current_xact_id();
     select c.id, n.number, exists (select from pglobalxact.server_start s where s.started_at = pg_postmaster_start_time()) as known
     into home
-    from pglobalxact.coordinator c left join pglobalxact.node n on n.name = node and n.removed_at is null;
+    from pglobalxact.coordinator c left join pglobalxact.node n on n.name = node and n.removed_at is null and n.lost_at is null;
     number := home.number;
     if number is null then
+        select l.lost_at, l.lost_by, l.lost_reason into lost from pglobalxact.node l where l.name = node and l.removed_at is null;
+        if found then
+            raise exception 'node "%" was declared lost by % at %: %', node, lost.lost_by, date_trunc('second', lost.lost_at), lost.lost_reason
+                using errcode = 'object_not_in_prerequisite_state',
+                      hint = format('If it is back: select * from pglobalxact.add_node(%L);', node);
+        end if;
         raise exception 'node "%" does not exist', node
             using errcode = 'undefined_object',
                   hint = format('Nodes are listed by pglobalxact.nodes(). To make a foreign server a node: select * from pglobalxact.add_node(%L);', node);

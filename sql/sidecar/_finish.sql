@@ -8,11 +8,21 @@ begin
     if jsonb_array_length(fates) > 0 then
         update pglobalxact.branch_record b set fate = f.fate, finished_at = f.at
         from jsonb_to_recordset(fates) as f (xid xid8, nonce text, node integer, fate text, at timestamptz)
-        where b.xid = f.xid and b.nonce = f.nonce and b.node = f.node and (b.fate is null or b.fate like 'forced %');
+        where b.xid = f.xid and b.nonce = f.nonce and b.node = f.node and (b.fate is null or b.fate like 'forced %' or b.fate = 'lost');
         -- What has a fate is waited for no more: sets() must not show it until the node's next look.
         delete from pglobalxact.branch_status s
         using jsonb_to_recordset(fates) as f (xid xid8, nonce text, node integer), pglobalxact.coordinator c
         where s.gid = 'pgx_' || c.id || '_' || f.xid || '_' || f.nonce || '_' || f.node;
+    end if;
+    if jsonb_array_length(fates) > 0 then
+        -- A node that was given up has come back: what was unknown is known now.
+        update pglobalxact.commit_record r set outcome = now.outcome
+        from (select b.xid, b.nonce, case when bool_or(b.fate in ('rolled back', 'forced rollback')) then 'mixed'
+                                          when bool_or(b.fate in ('unknown', 'lost')) then 'unknown' else 'committed' end as outcome
+              from pglobalxact.branch_record b
+              where (b.xid, b.nonce) in (select f.xid, f.nonce from jsonb_to_recordset(fates) as f (xid xid8, nonce text))
+              group by b.xid, b.nonce) now
+        where r.xid = now.xid and r.nonce = now.nonce and r.outcome = 'unknown' and now.outcome <> 'unknown';
     end if;
     update pglobalxact.commit_record r set complete_at = c.at, outcome = c.outcome
     from jsonb_to_recordset(completes) as c (xid xid8, nonce text, outcome text, at timestamptz)

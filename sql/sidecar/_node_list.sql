@@ -1,10 +1,10 @@
 -- Where the nodes are and how the sidecar logs in there: the foreign server's options and its own user mapping's.
 create or replace function pglobalxact._node_list()
-returns table (number integer, name text, server_options text[], mapping_options text[], active boolean)
+returns table (number integer, name text, server_options text[], mapping_options text[], active boolean, lost boolean)
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select n.number, n.name::text, s.srvoptions, coalesce(own.umoptions, everyone.umoptions), n.removed_at is null
+    select n.number, n.name::text, s.srvoptions, coalesce(own.umoptions, everyone.umoptions), n.removed_at is null, n.lost_at is not null
     from pglobalxact.node n
     left join pg_foreign_server s on s.srvname = n.name
     left join pg_user_mappings own on own.srvid = s.oid and own.usename = current_user

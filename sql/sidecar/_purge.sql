@@ -12,6 +12,9 @@ begin
     with old as (
         select r.xid, r.nonce from pglobalxact.commit_record r
         where r.complete_at < horizon and (r.outcome = 'committed' or r.acknowledged_at < horizon)
+          -- A lost node that comes back is settled by its records, however late.
+          and not exists (select from pglobalxact.branch_record b join pglobalxact.node n on n.number = b.node
+                          where b.xid = r.xid and b.nonce = r.nonce and b.fate = 'lost' and n.removed_at is null)
         order by r.complete_at limit batch
     ), branches as (
         delete from pglobalxact.branch_record b using old where b.xid = old.xid and b.nonce = old.nonce

@@ -14,7 +14,7 @@ begin
             hint = 'A node is a foreign server of dblink_fdw or postgres_fdw.';
     end if;
     insert into pglobalxact.node (name, added_by) values (server, added_by)
-    on conflict (name) do update set removed_at = null;
+    on conflict (name) do update set removed_at = null, lost_at = null, lost_by = null, lost_reason = null;
 end
 $$;
 comment on function pglobalxact._register_node(text, name) is 'Internal. Makes a foreign server a node.';

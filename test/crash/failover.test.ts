@@ -115,7 +115,7 @@ describe('a failover of the coordinator', () => {
         expect(rows[0]!.last_error).to.match(/time line/)
         expect(await outcomeOf(world, set)).to.equal('unknown')
         const forced = await world.admin<{ result: string }>(
-            "select result from pglobalxact.force_rollback($1, reason => 'lost in the failover')",
+            "select result from pglobalxact.force_rollback($1, reason => 'lost in the failover', confirm => 'yes')",
             [set]
         )
         expect(forced.map((row) => row.result)).to.deep.equal(['rolled back', 'rolled back'])

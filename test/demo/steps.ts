@@ -153,7 +153,13 @@ async function forced({ bank, open }: Stage): Promise<void> {
     await commit()
     await seen(bank, "phase = 'incomplete' and finished = 1 and last_error is not null")
     await dba.type(SETS)
-    await dba.type(`select * from pglobalxact.force_commit('${set}', 'london', 'host burnt down, ticket 4711');`)
+    say('A force is planned first. The plan says what each node says now, what the decision demands, and what is at stake:')
+    const plan = await dba.type(`select node, now, decision, result, confirm from pglobalxact.force_commit('${set}', 'london');`)
+    const token = /\b[0-9a-f]{8}\b(?=\s*\n\(1 row\))/.exec(plan)?.[0]
+    if (token === undefined) throw new Error(`no token in: ${plan}`)
+    await dba.type(
+        `select node, result from pglobalxact.force_commit('${set}', 'london', reason => 'host burnt down, ticket 4711', confirm => '${token}');`
+    )
     await dba.type(SETS)
     act('a week later somebody finds the disk, and london is started after all')
     await bank.servers.london.start()

@@ -20,7 +20,9 @@ describe('force_commit and force_rollback of a set that is running or undecided'
     afterEach(() => world.settled())
 
     const force = (action: 'commit' | 'rollback', set: string, more = ''): Promise<Answer[]> =>
-        world.admin<Answer>(`select * from pglobalxact.force_${action}($1, reason => 'ticket 4711' ${more})`, [set])
+        world.admin<Answer>(`select node, result from pglobalxact.force_${action}($1, reason => 'ticket 4711', confirm => 'yes' ${more})`, [
+            set
+        ])
     const outcome = async (id: string): Promise<string> =>
         (await world.sql<{ o: string }>('select pglobalxact.outcome($1) as o', [id]))[0]!.o
     const numberOf = async (name: string): Promise<number> =>
@@ -145,10 +147,10 @@ describe('force_commit and force_rollback of a set that is running or undecided'
             const error = await failure(force('commit', id))
             expect(error).to.include({ code: '55000', message: `set "${id}" is decided: its local transaction did not commit` })
             expect(await force('rollback', id, ", node => 'c'")).to.deep.equal([
-                { node: 'c', result: 'rollback recorded, tried again: permission denied to set role "node_app"' }
+                { node: 'c', result: 'rollback ordered, tried again: permission denied to set role "node_app"' }
             ])
             expect(await force('commit', id, ", node => 'b', accept_mixed => true")).to.deep.equal([
-                { node: 'b', result: 'commit recorded, tried again: permission denied to set role "node_app"' }
+                { node: 'b', result: 'commit ordered, tried again: permission denied to set role "node_app"' }
             ])
         })
         await until('it is settled', async () => (await world.prepared()).length === 0)

@@ -10,7 +10,7 @@ interface Answer extends Record<string, unknown> {
     readonly result: string
 }
 
-const WITHDRAWN = 'the node does not answer; it is no longer waited for, and the order is carried out if it returns'
+const WITHDRAWN = 'carried out if the node returns, not waited for'
 
 describe('force_commit and force_rollback of a set that is decided', () => {
     let world: World
@@ -30,7 +30,9 @@ describe('force_commit and force_rollback of a set that is decided', () => {
     })
 
     const force = (action: 'commit' | 'rollback', set: string, more = ''): Promise<Answer[]> =>
-        world.admin<Answer>(`select * from pglobalxact.force_${action}($1, reason => 'ticket 4711' ${more})`, [set])
+        world.admin<Answer>(`select node, result from pglobalxact.force_${action}($1, reason => 'ticket 4711', confirm => 'yes' ${more})`, [
+            set
+        ])
     const outcome = async (id: string): Promise<string> =>
         (await world.sql<{ o: string }>('select pglobalxact.outcome($1) as o', [id]))[0]!.o
     const books = (id: string): Promise<Record<string, unknown>[]> =>
@@ -61,7 +63,7 @@ describe('force_commit and force_rollback of a set that is decided', () => {
 
     it('force_commit with its decision stops waiting for a dead node, which commits when it returns', async () => {
         const id = await waiting()
-        expect(await force('commit', id)).to.deep.equal([{ node: 'b', result: `commit recorded: ${WITHDRAWN}` }])
+        expect(await force('commit', id)).to.deep.equal([{ node: 'b', result: `commit ordered: ${WITHDRAWN}` }])
         await until('it is off the books', async () => (await books(id)).length === 0)
         expect(await outcome(id)).to.equal('committed')
         expect(await world.admin('select * from pglobalxact.state_lines()')).to.deep.equal([])
@@ -85,7 +87,7 @@ describe('force_commit and force_rollback of a set that is decided', () => {
         expect(await events(id)).to.deep.equal([])
 
         expect(await force('rollback', id, ', accept_mixed => true')).to.deep.equal([
-            { node: 'b', result: `rollback recorded: ${WITHDRAWN}` }
+            { node: 'b', result: `rollback ordered: ${WITHDRAWN}` }
         ])
         await until('it is mixed', async () => (await outcome(id)) === 'mixed')
         expect(await books(id)).to.deep.equal([{ phase: 'incomplete', outcome: 'mixed', finished: 1 }])
@@ -155,7 +157,7 @@ describe('force_commit and force_rollback of a set that is decided', () => {
             code: '42704',
             message: `set "${id}" has no unfinished branch on node "c"`
         })
-        expect(await force('commit', gid!)).to.deep.equal([{ node: 'b', result: `commit recorded: ${WITHDRAWN}` }])
+        expect(await force('commit', gid!)).to.deep.equal([{ node: 'b', result: `commit ordered: ${WITHDRAWN}` }])
     })
 
     it('is refused for what it cannot be, and changes nothing', async () => {
@@ -182,7 +184,9 @@ describe('force_commit and force_rollback of a set that is decided', () => {
                 message: 'node "nowhere" does not exist'
             })
             for (const reason of ['null', "''", "'  '"]) {
-                expect(await failure(world.admin(`select * from pglobalxact.force_${action}($1, reason => ${reason})`, [id]))).to.include({
+                expect(
+                    await failure(world.admin(`select * from pglobalxact.force_${action}($1, reason => ${reason}, confirm => 'yes')`, [id]))
+                ).to.include({
                     code: '22023',
                     message: 'a reason is needed: it is recorded with who and when'
                 })

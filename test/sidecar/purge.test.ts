@@ -51,7 +51,7 @@ describe('the retention of commit records', () => {
             return id
         }
         const mixed = await held()
-        await world.admin("select * from pglobalxact.force_rollback($1, reason => 'x', accept_mixed => true)", [mixed])
+        await world.admin("select * from pglobalxact.force_rollback($1, reason => 'x', accept_mixed => true, confirm => 'yes')", [mixed])
         await until('it is mixed', async () => (await outcome(mixed)) === 'mixed')
         await b.restore()
         await until('b has rolled it back', async () => (await world.prepared()).length === 0)

@@ -25,13 +25,19 @@ describe('status() of the sidecar', () => {
         'select * from pglobalxact.state_lines()',
         "select * from pglobalxact.force_commit('1_00000000', reason => 'x')",
         "select * from pglobalxact.force_rollback('1_00000000', reason => 'x')",
+        "select * from pglobalxact.lose_node('b')",
+        "select * from pglobalxact.forget('1_00000000')",
         "select pglobalxact.acknowledge('1_00000000', 'x')",
         "select * from pglobalxact.add_node('b')",
         "select * from pglobalxact.check_node('b')"
     ]
 
     it('says that it was never started, and every call that needs it fails at once and queues nothing', async () => {
-        expect(await status()).to.include({ sidecar: 'never started', home: null, note: null })
+        expect(await status()).to.include({
+            sidecar: 'never started',
+            home: null,
+            note: 'start it next to this server: npx pglobalxact run --state-dir DIR'
+        })
         for (const call of CALLS) {
             const started = Date.now()
             const error = await failure(world.admin(call))

@@ -3,7 +3,7 @@ import type { Client } from 'pg'
 import { fillAccounts, refused, value } from '../support/refused'
 import { World } from '../support/world'
 
-const REASON = `reason => 'a test'`
+const REASON = `reason => 'a test', confirm => 'yes'`
 const FORCES = ['force_commit', 'force_rollback'] as const
 
 describe('a DBA who asks for what cannot be', () => {
@@ -86,11 +86,11 @@ describe('a DBA who asks for what cannot be', () => {
             it(`${force} without a reason, or on a node that does not exist`, async () => {
                 const set = await finishedSet()
                 for (const reason of [null, '', '  ']) {
-                    await refused(ask(`${force}($1, reason => $2)`, [set, reason]), {
+                    await refused(ask(`${force}($1, reason => $2, confirm => 'yes')`, [set, reason]), {
                         code: '22023',
                         message: /^a reason is needed: it is recorded with who and when$/,
                         hint: new RegExp(
-                            `^For example: select \\* from pglobalxact\\.${force}\\('${set}', reason => 'node b is lost, ticket 4711'\\);$`
+                            `^For example: select \\* from pglobalxact\\.${force}\\('${set}', reason => 'node b is lost, ticket 4711', confirm => 'yes'\\);$`
                         )
                     })
                 }

@@ -23,6 +23,8 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     retry: { call: `retry('1_00000000')`, dba: true },
     force_commit: { call: `force_commit('1_00000000', reason => 'x')`, dba: true },
     force_rollback: { call: `force_rollback('1_00000000', reason => 'x')`, dba: true },
+    lose_node: { call: `lose_node('nowhere')`, dba: true },
+    forget: { call: `forget('1_00000000')`, dba: true },
     acknowledge: { call: `acknowledge('1_00000000', 'x')`, dba: true },
     adopt: { call: `adopt('x')`, dba: true },
     allow_home: { call: `allow_home('x', 'x')`, dba: true }

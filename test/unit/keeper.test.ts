@@ -5,7 +5,17 @@ import type { Node, Scan } from '../../sidecar/node'
 import { Keeper } from '../../sidecar/recovery'
 import type { Resolver } from '../../sidecar/resolver'
 
-const NOTHING: Scan = { prepared: [], slots_used: 0, slots: 1, version: '17', standby: false, timeline: '00000001', sessions: [], oldest_prepared_at: null, standbys: 'none' }
+const NOTHING: Scan = {
+    prepared: [],
+    slots_used: 0,
+    slots: 1,
+    version: '17',
+    standby: false,
+    timeline: '00000001',
+    sessions: [],
+    oldest_prepared_at: null,
+    standbys: 'none'
+}
 
 /** A node whose scans wait to be answered, so that calls can be made to overlap. */
 function slowNode(catalog?: Catalog) {
@@ -81,7 +91,12 @@ describe('the looks at a node', () => {
         const lost = (): Promise<never> =>
             Promise.reject(new CoordinatorTrouble(Object.assign(new Error('terminating connection'), { code: '57P01' })))
         const told: unknown[] = []
-        const catalog = { decide: lost, orphaned: lost, observe: (nodes: unknown) => Promise.resolve(told.push(nodes)) }
+        const catalog = {
+            decide: lost,
+            orphaned: lost,
+            lostBranches: () => Promise.resolve([]),
+            observe: (nodes: unknown) => Promise.resolve(told.push(nodes))
+        }
         const { keeper, scans, logged } = slowNode(catalog as unknown as Catalog)
         const branch = { gid: 'pgx_0a1b2c3d_1_cafe0123_1', xid: '1', owner: 'app', prepared_at: '2024-02-03', xid8: '1' }
         for (const scan of [

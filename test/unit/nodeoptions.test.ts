@@ -9,7 +9,14 @@ const MAPPING = ['user=node_sidecar', 'password=s3cret/=?@ü']
 
 /** A node's address, its targets read: or the fault that keeps them from being read. */
 function address(server: readonly string[] | null, mapping: readonly string[] | null = MAPPING) {
-    const found = readAddress({ number: 1, name: 'b', server_options: server, mapping_options: mapping, active: true } satisfies NodeRow)
+    const found = readAddress({
+        number: 1,
+        name: 'b',
+        server_options: server,
+        mapping_options: mapping,
+        active: true,
+        lost: false
+    } satisfies NodeRow)
     try {
         return { ...found, targets: found.targets(), fault: undefined }
     } catch (error) {
@@ -23,11 +30,17 @@ const secretOf = (target: ClientConfig): unknown => (typeof target.password === 
 
 describe('the address of a node', () => {
     it('is made of the options of the foreign server and of the user mapping', () => {
-        const { targets, uri, fault, number, name, active } = address(['host=db.example', 'port=6543', 'dbname=bank', 'sslmode=disable'])
-        expect({ number, name, active, fault, uri }).to.deep.equal({
+        const { targets, uri, fault, number, name, active, lost } = address([
+            'host=db.example',
+            'port=6543',
+            'dbname=bank',
+            'sslmode=disable'
+        ])
+        expect({ number, name, active, lost, fault, uri }).to.deep.equal({
             number: 1,
             name: 'b',
             active: true,
+            lost: false,
             fault: undefined,
             uri: 'postgresql://node_sidecar@db.example:6543/bank'
         })
@@ -125,7 +138,8 @@ describe('the address of a node', () => {
             name: 'b',
             server_options: ['sslmode=require', `sslrootcert=${join(directory, 'ca')}`],
             mapping_options: MAPPING,
-            active: true
+            active: true,
+            lost: false
         })
         const root = (): string => String((found.targets()[0]!.ssl as { ca: Buffer }).ca)
         expect(root).to.throw(/ENOENT/)

@@ -1,0 +1,40 @@
+import type { Catalog } from './catalog'
+import type { Log } from './log'
+import type { Keeper } from './recovery'
+import type { Resolver } from './resolver'
+import type { StateFile } from './statefile'
+
+/** What carrying out a request may need. */
+export interface RequestParts {
+    readonly coordinator: string
+    /** server_version_num. */
+    readonly coordinatorVersion: number
+    readonly catalog: Catalog
+    readonly state: StateFile
+    readonly resolver: Resolver
+    readonly keepers: ReadonlyMap<number, Keeper>
+    readonly log: Log
+    readonly refreshNodes: () => Promise<void>
+}
+
+/** An answer that becomes an ERROR in the psql of whoever asked. */
+export class RequestError extends Error {
+    constructor(
+        readonly sqlstate: string,
+        message: string,
+        readonly hint: string,
+        readonly detail = ''
+    ) {
+        super(message)
+    }
+}
+
+export const UNKNOWN_OBJECT = '42704'
+export const WRONG_STATE = '55000'
+
+export const unknownSet = (id: string): RequestError =>
+    new RequestError(
+        UNKNOWN_OBJECT,
+        `set "${id}" is not known: no commit record, no session, and no branch on any node that answers`,
+        'See: select * from pglobalxact.sets();'
+    )
