@@ -1,5 +1,4 @@
-create or replace function pglobalxact.force_commit(
-    set_id text, node text default null, reason text default null, accept_mixed boolean default false, confirm text default null)
+create or replace function pglobalxact.force_commit(set_id text, node text default null, reason text default null, accept_mixed boolean default false, confirm text default null)
 returns table (node name, now text, decision text, at_stake text, result text, confirm text)
 language sql volatile security definer
 set search_path = pg_catalog, pg_temp

@@ -75,7 +75,7 @@ export function render(items: readonly Item[]): string {
 }
 
 /** Names that the document and the servers give to the same thing. */
-const NAME = /pgx_([0-9a-f]{8})_(\d+_[0-9a-f]{8})_|(\d+_[0-9a-f]{8})(?![0-9a-f])|\b([0-9a-f]{16})\b/g
+const NAME = /pgx_([0-9a-f]{8})_(\d+_[0-9a-f]{8})_|(\d+_[0-9a-f]{8})(?![0-9a-f])|\b([0-9a-f]{16})\b|(?<=confirm => ')([0-9a-f]{8})(?=')/g
 
 /** What differs from run to run and means nothing. */
 const MASKS: readonly (readonly [RegExp, string])[] = [
@@ -89,7 +89,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
 
 /** Columns of no interest to a comparison, wherever they appear. */
 const VOLATILE =
-    /^(attempts|next_retry|age|since|prepared_for|latency_ms|pid|id|took|state_bytes|state_directory|running_for|last_seen|host)$/
+    /^(attempts|next_retry|age|since|prepared_for|latency_ms|pid|id|took|state_bytes|state_directory|running_for|last_seen|last_look|host)$/
 
 export interface Skeleton {
     readonly shape: string
@@ -102,7 +102,7 @@ export function skeleton(lines: readonly string[]): Skeleton {
     const text = maskColumns(lines)
         .join('\n')
         .replace(NAME, (whole, ...parts: (string | undefined)[]) => {
-            const found = parts.slice(0, 4).filter((part) => part !== undefined)
+            const found = parts.slice(0, 5).filter((part) => part !== undefined)
             names.push(...found)
             return found.reduce((all, part) => all.replace(part, '<name>'), whole)
         })
@@ -136,7 +136,7 @@ function maskColumns(lines: readonly string[]): string[] {
 export const rename = (text: string, names: ReadonlyMap<string, string>): string =>
     text.replace(NAME, (whole, ...parts: (string | undefined)[]) =>
         parts
-            .slice(0, 4)
+            .slice(0, 5)
             .filter((part) => part !== undefined)
             .reduce((all, part) => all.replace(part, names.get(part) ?? part), whole)
     )
