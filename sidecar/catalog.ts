@@ -86,13 +86,14 @@ export class Catalog {
     }
 
     async hello(who: Introduction): Promise<Welcome> {
-        const { rows } = await this.main.query<{ welcome: Welcome }>('select pglobalxact._hello($1, $2, $3, $4, $5, $6) as welcome', [
+        const { rows } = await this.main.query<{ welcome: Welcome }>('select pglobalxact._hello($1, $2, $3, $4, $5, $6, $7) as welcome', [
             who.home,
             who.host,
             who.pid,
             who.version,
             who.startedAt,
-            who.stateDirectory
+            who.stateDirectory,
+            who.belongsTo ?? null
         ])
         return rows[0]!.welcome
     }

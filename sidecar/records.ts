@@ -44,6 +44,8 @@ export interface Introduction {
     readonly version: string
     readonly startedAt: Date
     readonly stateDirectory: string
+    /** The coordinator whose sets are in the state files; undefined while they are empty. */
+    readonly belongsTo: string | undefined
 }
 
 export interface Welcome {

@@ -51,7 +51,7 @@ export class Sidecar {
         private readonly config: Config,
         private readonly directory: StateDir,
         private readonly read: Replayed,
-        private readonly who: Omit<Introduction, 'home' | 'stateDirectory'>,
+        private readonly who: Omit<Introduction, 'home' | 'stateDirectory' | 'belongsTo'>,
         private readonly log: Log,
         private readonly fault: FaultPoints
     ) {
@@ -62,7 +62,7 @@ export class Sidecar {
     /** Everything that can be wrong with the state directory is said here, before the database is needed. */
     static async prepare(
         config: Config,
-        who: Omit<Introduction, 'home' | 'stateDirectory'>,
+        who: Omit<Introduction, 'home' | 'stateDirectory' | 'belongsTo'>,
         uid: number,
         log: Log,
         fault: FaultPoints
@@ -110,7 +110,6 @@ export class Sidecar {
             if (welcome === undefined) return
             await this.doorbell.open()
             const acting = (this.acting ??= this.beginActing(welcome.coordinator!))
-            this.checkCoordinator(acting.coordinator, welcome.coordinator!)
             acting.version = welcome.version ?? 0
             await catalog.closeRequests()
             this.catalog = catalog
@@ -172,7 +171,13 @@ export class Sidecar {
     /** Waits until this sidecar is the one that acts; undefined when the connection ends or the process stops first. */
     private async election(catalog: Catalog): Promise<Welcome | undefined> {
         for (;;) {
-            const welcome = await catalog.hello({ ...this.who, home: this.directory.home, stateDirectory: this.config.stateDir })
+            const welcome = await catalog.hello({
+                ...this.who,
+                home: this.directory.home,
+                stateDirectory: this.config.stateDir,
+                belongsTo: this.acting?.coordinator ?? this.read.coordinator
+            })
+            if (welcome.coordinator !== undefined) this.checkCoordinator(welcome.coordinator)
             if (welcome.acting) return welcome
             this.complain(welcome.note)
             await this.acting?.nodes.close()
@@ -182,7 +187,6 @@ export class Sidecar {
     }
 
     private beginActing(coordinator: string): Acting {
-        if (this.read.coordinator !== undefined) this.checkCoordinator(this.read.coordinator, coordinator)
         const state = StateFile.open(
             this.config.stateDir,
             { coordinator, home: this.directory.home },
@@ -215,8 +219,9 @@ export class Sidecar {
         return { coordinator, version: 0, state, resolver, nodes }
     }
 
-    private checkCoordinator(mine: string, found: string): void {
-        if (mine === found) return
+    private checkCoordinator(found: string): void {
+        const mine = this.acting?.coordinator ?? this.read.coordinator
+        if (mine === undefined || mine === found) return
         throw new Refusal(
             `state directory ${this.config.stateDir} belongs to coordinator ${mine}, this database is coordinator ${found}`,
             'Give each coordinator a state directory of its own, or point the sidecar at the right database.'

@@ -10,9 +10,14 @@ as $$
                 when s.home is null then 'never started'
                 when not s.acting and s.seen_at > clock_timestamp() - interval '15 seconds' then 'waiting'
                 else 'not running' end,
-           case when s.home is null then 'start it next to this server: npx pglobalxact run --state-dir DIR'
-                when s.acting and not here.acting
-                then 'decided sets wait, and are safe: start it with npx pglobalxact run --state-dir DIR' else s.note end,
+           concat_ws('; ',
+               case when s.home is null then 'start it next to this server: npx pglobalxact run --state-dir DIR'
+                    when s.acting and not here.acting
+                    then 'decided sets wait, and are safe: start it with npx pglobalxact run --state-dir DIR' else s.note end,
+               (select 'fenced off on ' || string_agg(n.name, ', ' order by n.name) || ' (see nodes())'
+                from pglobalxact.node_status f join pglobalxact.node n on n.number = f.node and n.removed_at is null
+                where here.acting and f.fence like 'held by %'),
+               case when here.acting and s.rival_at > clock_timestamp() - interval '15 seconds' then 'another wants to act: ' || s.rival end),
            case when c.paused_at is not null
                 then format('since %s by %s: %s', date_trunc('second', c.paused_at), c.paused_by, c.pause_reason) end,
            date_trunc('second', clock_timestamp() - s.started_at), date_trunc('second', clock_timestamp() - s.seen_at),
@@ -23,7 +28,7 @@ as $$
     cross join lateral (select exists (select from pglobalxact._sidecar_pid()) as acting) here
 $$;
 comment on function pglobalxact.status() is
-    'The sidecar: acting, waiting (note says for what), not running, or never started; whether new sets are paused; when it was last heard of and last looked for commit records; '
+    'The sidecar: acting, waiting (note says for what), not running, or never started; note also tells on which nodes another sidecar keeps it off, and of a second sidecar here; whether new sets are paused; when it was last heard of and last looked for commit records; '
     'its state directory, the sets and bytes in it; branches queued for nodes that answer, results not yet written back, requests not yet answered; this coordinator''s id.';
 revoke all on function pglobalxact.status() from public;
 grant execute on function pglobalxact.status() to pglobalxact_monitor;

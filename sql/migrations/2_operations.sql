@@ -41,7 +41,10 @@ comment on column branch_status.holds_back is 'Transactions since this one began
 alter table sidecar
     add column looked_at       timestamptz,
     add column queued_branches integer not null default 0,
-    add column unwritten       integer not null default 0;
+    add column unwritten       integer not null default 0,
+    add column rival           text,
+    add column rival_at        timestamptz;
+comment on column sidecar.rival is 'Another sidecar that wanted to act for this coordinator at rival_at, and may not.';
 comment on column sidecar.queued_branches is 'Branches queued for nodes that answer.';
 comment on column sidecar.unwritten is 'Results that are not yet written back.';
 

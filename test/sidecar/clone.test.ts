@@ -100,6 +100,9 @@ describe('a clone of the coordinator', () => {
         expect((await cloned("select fence from pglobalxact.nodes() where node = 'b'"))[0]!['fence']).to.match(
             /^held by an earlier session of this sidecar, or by a copy of its host: pid \d+, pgx_/
         )
+        expect((await cloned('select note from pglobalxact.status()'))[0]!['note']).to.match(
+            /^acting; fenced off on b, c \(see nodes\(\)\)$/
+        )
         const from = world.sidecar!.logs.length
         const clients = await Promise.all([1, 2, 3].map(() => own.connect(world.login('app'))))
         await Promise.all(clients.map(commitMany))

@@ -125,6 +125,10 @@ describe('homes: which sidecar may act for a coordinator', () => {
             ).length
         const stateDir = newStateDir()
         await world.sql("insert into pglobalxact.home (id, reason) values ($1, 'test')", [await homeOf(start(stateDir))])
+        await until('status() names the second one', async () => {
+            const [{ note }] = (await world.sql<{ note: string }>('select note from pglobalxact.status()')) as [{ note: string }]
+            return /^acting; another wants to act: sidecar pid \d+ on host .*: it waits for this one to end$/.test(note)
+        })
         for (let turn = 0; turn < 3; turn++) {
             const [acting] = await world.sql<{ pid: number }>('select pid from pglobalxact.sidecar')
             await until('the fence is held', async () => (await fences()) === 1)

@@ -113,7 +113,8 @@ describe('the sidecar refuses to run, exits with 2 and says what to do', () => {
         )
         expect(hint).to.match(/a state directory of its own/)
         expect(readFileSync(join(directory, segmentName(1)), 'utf8')).to.equal(text)
-        await world.sql('delete from pglobalxact.home')
+        expect(await world.sql('select note from pglobalxact.status()')).to.deep.equal([{ note: message }])
+        expect(await world.sql('select from pglobalxact.home')).to.deep.equal([])
     })
 
     for (const [what, change, message] of [
