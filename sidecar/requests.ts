@@ -1,6 +1,8 @@
 import type { Catalog, Request } from './catalog'
+import type { Config } from './config'
 import type { Log } from './log'
-import { checkNode } from './nodecheck'
+import { examineNode, type Complaint } from './doctor'
+import { itemOf } from './nodecheck'
 import { makeGid, parseGid, setId, type Action } from './protocol'
 import type { Keeper } from './recovery'
 import type { Branch, Resolver } from './resolver'
@@ -31,6 +33,8 @@ interface Parts {
     readonly keepers: ReadonlyMap<number, Keeper>
     readonly log: Log
     readonly refreshNodes: () => Promise<void>
+    readonly config: Config
+    readonly doctor: (complaint: Complaint) => Promise<unknown>
 }
 
 interface BranchResult {
@@ -86,6 +90,8 @@ export class Requests {
                 return this.addNode(text('server'), text('by'))
             case 'check_node':
                 return this.checkNode(text('server'))
+            case 'doctor':
+                return this.parts.refreshNodes().then(() => this.parts.doctor(given as unknown as Complaint))
             default:
                 throw new RequestError(
                     '0A000',
@@ -287,8 +293,8 @@ export class Requests {
         const keeper = [...this.parts.keepers.values()].find((one) => one.node.address.name === server)
         if (keeper === undefined)
             throw new RequestError(UNKNOWN_SET, `node "${server}" does not exist`, 'See: select * from pglobalxact.nodes();')
-        const pass = await keeper.look(true)
-        return checkNode(keeper.node, pass.result, this.parts.coordinatorVersion)
+        const checks = await examineNode(this.parts, { patience: '5 minutes', owners: await this.parts.catalog.branchOwners() }, keeper)
+        return checks.map(itemOf)
     }
 
     private describe(branch: Branch): BranchResult {
