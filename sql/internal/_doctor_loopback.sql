@@ -4,25 +4,27 @@ returns table (key text, found boolean, severity text, place text, finding text,
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    -- Not "found": PL/pgSQL has a variable of its own by that name.
+    trouble text;
+    detail text;
 begin
-    key := 'coordinator.loopback';
-    severity := 'error';
-    place := 'coordinator';
-    why := 'without it no request reaches the sidecar, and the first set after a start of the server fails';
     begin
-        found := pglobalxact._on_loopback('select current_database()::text') is distinct from current_database();
-        finding := 'foreign server pglobalxact_loopback leads to another database';
+        if pglobalxact._on_loopback('select current_database()::text') is distinct from current_database()::text then
+            trouble := 'foreign server pglobalxact_loopback leads to another database';
+        end if;
     exception when others then
-        found := true;
-        finding := format('the loopback does not work: %s', regexp_replace(sqlerrm, '\s+', ' ', 'g'));
+        get stacked diagnostics detail = pg_exception_detail;
+        trouble := format('the loopback does not work: %s', regexp_replace(concat_ws(': ', sqlerrm, nullif(detail, '')), '\s+', ' ', 'g'));
     end;
-    fix := coalesce((
-        select format('alter server pglobalxact_loopback options (%s);', string_agg(format('%s %s %L', case when o.is is null then 'add' else 'set' end, o.name, o.ought), ', '))
-        from pg_foreign_server s
-        cross join lateral (select n.name, n.ought, (select t.option_value from pg_options_to_table(s.srvoptions) t where t.option_name = n.name) as is
-                            from (values ('port', current_setting('port')), ('dbname', current_database()::text)) n (name, ought)) o
-        where s.srvname = 'pglobalxact_loopback' and o.is is distinct from o.ought), install);
-    return next;
+    return query select 'coordinator.loopback', trouble is not null, 'error', 'coordinator', trouble,
+        'without it no request reaches the sidecar, and the first set after a start of the server fails',
+        coalesce((
+            select format('alter server pglobalxact_loopback options (%s);', string_agg(format('%s %s %L', case when o.is_set is null then 'add' else 'set' end, o.name, o.ought), ', '))
+            from pg_foreign_server s
+            cross join lateral (select n.name, n.ought, (select t.option_value from pg_options_to_table(s.srvoptions) t where t.option_name = n.name) as is_set
+                                from (values ('port', current_setting('port')), ('dbname', current_database()::text)) n (name, ought)) o
+            where s.srvname = 'pglobalxact_loopback' and o.is_set is distinct from o.ought), install);
 end
 $$;
 comment on function pglobalxact._doctor_loopback(text) is 'Internal. Whether the loopback connection works, for doctor().';
