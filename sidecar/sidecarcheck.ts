@@ -46,7 +46,19 @@ export async function checkSidecar(patient: Patient, schema: number): Promise<re
     return [checkVersion(schema, patient.config), ...files, ...space, ...session, checkDoorbell(doorbell), checkBacklog(patient)]
 }
 
-const restart = (config: Config, more: string): string => `npx pglobalxact run --state-dir ${shellWord(config.stateDir)}${more}`
+/** As it was started, without the password: that is in the environment, or in a file. */
+function restart(config: Config, more: string, url = withoutPassword(config.databaseUrl)): string {
+    const database = url === '' ? '' : ` --database-url ${shellWord(url)}`
+    return `npx pglobalxact run --state-dir ${shellWord(config.stateDir)}${database}${more}`
+}
+
+function withoutPassword(databaseUrl: string): string {
+    if (!URL.canParse(databaseUrl)) return ''
+    const url = new URL(databaseUrl)
+    url.password = ''
+    url.searchParams.delete('password')
+    return url.href
+}
 
 function checkVersion(schema: number, config: Config): Check {
     const newer = schema > NEWEST_MIGRATION
@@ -198,7 +210,7 @@ const OUTLOOK =
 
 function judgeSession({ kept, masked }: FenceSession, { login, host, port, database }: Outlook, config: Config): readonly Check[] {
     const url = `postgresql://${encodeURIComponent(login)}@${host ?? '127.0.0.1'}:${port}/${encodeURIComponent(database)}`
-    const fix = restart(config, ` --database-url ${shellWord(url)}`)
+    const fix = restart(config, '', url)
     return [
         check(
             'sidecar.pooler',
@@ -266,7 +278,7 @@ const checkBacklog = ({ waiting, config }: Patient): Check =>
         'backlog',
         String(waiting),
         waiting > MANY_WAITING && {
-            finding: `${waiting} branches wait for a connection to a node that answers`,
+            finding: `more than ${MANY_WAITING} branches wait for a connection to a node that answers`,
             why: 'sets are decided faster than a node finishes them',
             fix: restart(config, ` --connections-per-node ${Math.min(64, 4 * config.connectionsPerNode)}`)
         }

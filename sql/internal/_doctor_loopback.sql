@@ -24,7 +24,7 @@ begin
             from pg_foreign_server s
             cross join lateral (select n.name, n.ought, (select t.option_value from pg_options_to_table(s.srvoptions) t where t.option_name = n.name) as is_set
                                 from (values ('port', current_setting('port')), ('dbname', current_database()::text)) n (name, ought)) o
-            where s.srvname = 'pglobalxact_loopback' and o.is_set is distinct from o.ought), install);
+            where s.srvname = 'pglobalxact_loopback' and o.is_set is distinct from o.ought having count(*) > 0), install);
 end
 $$;
 comment on function pglobalxact._doctor_loopback(text) is 'Internal. Whether the loopback connection works, for doctor().';

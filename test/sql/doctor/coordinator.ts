@@ -119,7 +119,7 @@ export const INSTALLATION: readonly Case[] = [
         title: 'its server leads to another database',
         severity: 'error',
         place,
-        finding: /does not work/,
+        finding: /^foreign server pglobalxact_loopback leads to another database$/,
         provoke: (world) => world.sql("alter server pglobalxact_loopback options (set dbname 'postgres')")
     },
     {
