@@ -97,6 +97,22 @@ select finding from pglobalxact.doctor();`
         expect(stdout.match(/nothing found/g)).to.have.lengthOf(2)
     })
 
+    it('has patience with what is young', async () => {
+        await world.sql(`begin; create table young (); prepare transaction 'young'`)
+        await world.node('b', `begin; create table young (); prepare transaction 'young'`)
+        const app = await world.connect()
+        await world.transfer(app, 1, ['c'])
+        expect(await findings(world)).to.deep.equal([])
+        expect((await findings(world, '0')).map(({ key, place }) => `${key} ${place}`)).to.have.members([
+            'coordinator.foreign_prepared coordinator',
+            'node.foreign_prepared node b',
+            'coordinator.long_open coordinator'
+        ])
+        await app.query('rollback')
+        await world.sql(`rollback prepared 'young'`)
+        await world.node('b', `rollback prepared 'young'`)
+    })
+
     it('changes nothing but the list of requests', async () => {
         const all = async () =>
             (
