@@ -85,6 +85,19 @@ describe('doctor()', () => {
         await until('all is well again', async () => (await findings(world)).length === 0)
     })
 
+    it('does not wait for a node that answers each question too slowly to be asked them all', async () => {
+        world.proxies.get('b')!.delay(900)
+        try {
+            const found = await findings(world)
+            expect(found.map(({ key, place, finding }) => `${key} ${place}: ${finding}`)).to.deep.equal([
+                'node.unreachable node b: cannot be reached: no answer within 3000 ms'
+            ])
+        } finally {
+            world.proxies.get('b')!.delay(0)
+        }
+        await until('all is well again', async () => (await findings(world)).length === 0)
+    })
+
     it('works in a transaction block, in REPEATABLE READ, read-only, and with \\watch and \\x', async () => {
         const script = `begin isolation level repeatable read read only;
 \\x on

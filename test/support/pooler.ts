@@ -1,6 +1,6 @@
 /**
- * A connection pooler of the kind people put before PostgreSQL. In transaction mode each transaction of a client goes to
- * another session of the server, in turn; in session mode a client keeps its own. Either way it answers with cancel keys
+ * A connection pooler of the kind people put before PostgreSQL. In transaction mode a client has a session of the
+ * server for one transaction only; in session mode a client keeps its own. Either way it answers with cancel keys
  * of its own, as poolers do. Logins are passed through, so it needs no password.
  */
 import { connect, createServer, type Server, type Socket } from 'node:net'
@@ -19,6 +19,7 @@ interface Client {
     backend: Backend | undefined
     /** Answers "ready" still to come. */
     owed: number
+    fresh: boolean
 }
 
 export async function startPooler(targetPort: number, mode: Mode): Promise<Pooler> {
@@ -53,7 +54,7 @@ export class Pooler {
 
     #accept(socket: Socket): void {
         const backend: Backend = { socket: connect(this.targetPort, '127.0.0.1'), client: undefined }
-        const client: Client = { socket, waiting: [], backend, owed: 1 }
+        const client: Client = { socket, waiting: [], backend, owed: 1, fresh: true }
         backend.client = client
         for (const one of [socket, backend.socket]) {
             this.#sockets.add(one)
@@ -77,10 +78,10 @@ export class Pooler {
         this.#flush(client)
     }
 
-    /** The session that has waited longest goes to the client that has: so no client keeps one by chance. */
+    /** The session used last is used again, as poolers have it: it takes two transactions at once to get another. */
     #serve(): void {
         while (this.#queue.length > 0 && this.#idle.length > 0) {
-            const [client, backend] = [this.#queue.shift()!, this.#idle.shift()!]
+            const [client, backend] = [this.#queue.shift()!, this.#idle.pop()!]
             client.backend = backend
             backend.client = client
             this.#flush(client)
@@ -103,7 +104,10 @@ export class Pooler {
         if (this.mode === 'session' || client.owed > 0 || message[5] !== 'I'.charCodeAt(0)) return
         backend.client = undefined
         client.backend = undefined
-        this.#idle.push(backend)
+        // One that has just logged in is a reserve.
+        if (client.fresh) this.#idle.unshift(backend)
+        else this.#idle.push(backend)
+        client.fresh = false
         this.#serve()
     }
 }
