@@ -98,7 +98,7 @@ describe('doctor()', () => {
         await until('all is well again', async () => (await findings(world)).length === 0)
     })
 
-    it('works in a transaction block, in REPEATABLE READ, read-only, and with \\watch and \\x', async () => {
+    it('works in a transaction block, in REPEATABLE READ, read-only, and with \\x', async () => {
         const script = `begin isolation level repeatable read read only;
 \\x on
 select severity, finding from pglobalxact.doctor();
