@@ -1,5 +1,6 @@
 import type { ConnectionConfig } from './connection'
 import { Client, type QueryResult, type QueryResultRow } from 'pg'
+import { loginPid } from './nodefacts'
 import type { NodeRow } from './nodeoptions'
 import type {
     BranchStatusRow,
@@ -217,6 +218,23 @@ export class Catalog {
 
     async noteEvent(kind: string, setId: string | undefined, node: number | undefined, detail: string): Promise<void> {
         await this.ask('select pglobalxact._note_event($1, $2, $3, $4)', [kind, setId ?? null, node ?? null, detail])
+    }
+
+    /** By node number: the roles there that are known to own branches. */
+    async branchOwners(): Promise<Readonly<Record<string, readonly string[]>>> {
+        return (await this.rows<{ owners: Record<string, string[]> }>('select pglobalxact._branch_owners() as owners', []))[0]!.owners
+    }
+
+    /** Which session of the server carries out the main connection's statements, and whether it holds the acting lock. */
+    async holdsActing(): Promise<{ readonly pid: number; readonly held: boolean }> {
+        const { rows } = await this.main.query<{ pid: number; held: boolean }>(
+            'select pg_backend_pid() as pid, exists (select from pglobalxact._sidecar_pid() s where s.pid = pg_backend_pid()) as held'
+        )
+        return rows[0]!
+    }
+
+    get loginPid(): number | undefined {
+        return loginPid(this.main)
     }
 
     close(): void {

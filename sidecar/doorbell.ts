@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import createSubscriber, { type Subscriber } from 'pg-listen'
 import type { ConnectionConfig } from './connection'
 import type { Log } from './log'
@@ -80,6 +81,28 @@ export class Doorbell {
         this.echoes += 1
         void settled(subscriber.notify(ECHO_CHANNEL, ''))
         return true
+    }
+
+    /** Whether a notification to itself comes back within `ms`. */
+    async answers(ms: number): Promise<boolean> {
+        const { subscriber } = this
+        if (subscriber === undefined || this.reconnecting) return false
+        const payload = randomUUID()
+        const { notifications } = subscriber
+        let hear = (_said: unknown): void => undefined
+        let timer: NodeJS.Timeout | undefined
+        const heard = new Promise<boolean>((done) => {
+            hear = (said) => {
+                if (said === payload) done(true)
+            }
+            timer = setTimeout(() => done(false), ms)
+        })
+        notifications.on(ECHO_CHANNEL, hear)
+        void settled(subscriber.notify(ECHO_CHANNEL, payload))
+        return heard.finally(() => {
+            clearTimeout(timer)
+            notifications.removeListener(ECHO_CHANNEL, hear)
+        })
     }
 
     close(): void {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
 import { Finisher, type Answer } from './finisher'
 import type { Log } from './log'
+import { loginPid, proveSession, readFacts, type Examination } from './nodefacts'
 import type { NodeAddress } from './nodeoptions'
 import { gidPattern, type Action, type Fate } from './protocol'
 import { connectToNode, destroy } from './session'
@@ -66,11 +67,12 @@ interface Holder {
 const PROCESS = randomBytes(4).toString('hex')
 
 const SCAN = nodeSql('scan')
+const MEMBERS = nodeSql('members')
 const STAKES = nodeSql('stakes')
 const FENCE_HOLDERS = nodeSql('fence_holders')
 const LOOK_UP_FATE = nodeSql('look_up_fate')
 const END_SESSION = nodeSql('end_session')
-const MEMBERSHIPS = nodeSql('memberships')
+const KEEPS_FENCE = nodeSql('keeps_fence')
 
 /**
  * Lock classes of the fence. Anyone may take an advisory lock, so a stranger could squat on one: then the next class
@@ -163,18 +165,23 @@ export class Node {
         return rows[0]?.ended ?? false
     }
 
-    async memberships() {
-        const { rows } = await this.query<{
-            login: string
-            superuser: boolean
-            members: string[]
-            slots: number
-            connections: number
-            slots_used: number
-            standby: boolean
-            version_num: number
-            version: string
-        }>(MEMBERSHIPS, [])
+    /** Reads what there is to know of the node, and puts the fence's session to the proof. Needs the node to be up. */
+    async examine(owners: readonly string[], patience: string): Promise<Examination> {
+        const fence = this.fence
+        if (fence === undefined) throw new Error(this.fenceState)
+        const client = await this.open()
+        try {
+            const facts = await readFacts(client, { owners, patience, gids: gidPattern(this.settings.coordinator) })
+            const holders = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, this.fenceKey])).rows
+            const ask = async () => (await this.query<{ pid: number; held: boolean }>(KEEPS_FENCE, [FENCE_CLASSES, this.fenceKey])).rows[0]!
+            return { ...facts, fence: await proveSession(ask, loginPid(fence), client), squatters: holders.filter(({ own }) => !own) }
+        } finally {
+            destroy(client)
+        }
+    }
+
+    async members() {
+        const { rows } = await this.query<{ login: string; superuser: boolean; members: string[] }>(MEMBERS, [])
         return rows[0]!
     }
 
@@ -217,6 +224,10 @@ export class Node {
         return connectToNode(this.address, { name: this.sessionName, timeout: this.settings.timeout })
     }
 
+    private get fenceKey(): number {
+        return Number.parseInt(this.settings.coordinator, 16) | 0
+    }
+
     private get homeName(): string {
         return `pgx_${this.settings.coordinator}_sidecar_${this.settings.home}_`
     }
@@ -235,7 +246,7 @@ export class Node {
     }
 
     private async takeFence(client: Client): Promise<string> {
-        const key = Number.parseInt(this.settings.coordinator, 16) | 0
+        const key = this.fenceKey
         const holders = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, key])).rows
         const rival = holders.find((holder) => holder.own && holder.name !== this.sessionName)
         if (rival !== undefined) return this.describeRival(rival)

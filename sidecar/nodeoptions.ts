@@ -19,6 +19,9 @@ export interface NodeAddress {
     readonly user: string | undefined
     /** For logs and state files: never a password. */
     readonly uri: string
+    /** As the options name them; several with libpq's commas. */
+    readonly hosts: readonly string[]
+    readonly sslmode: string | undefined
     /** Whether connect_timeout is set: before PostgreSQL 16, dblink cannot be interrupted while it connects. */
     readonly connectTimeout: boolean
 }
@@ -49,6 +52,8 @@ export function readAddress(row: NodeRow): NodeAddress {
         lost: row.lost,
         uri: uriOf(options),
         user: options.get('user'),
+        hosts: (options.get('host') ?? options.get('hostaddr') ?? '').split(','),
+        sslmode: options.get('sslmode'),
         connectTimeout: options.has('connect_timeout'),
         targets: () => {
             if (fault !== undefined) throw new Error(fault)

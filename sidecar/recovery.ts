@@ -158,7 +158,7 @@ export class Keeper {
     private async lookAtMemberships(): Promise<void> {
         if (Date.now() - this.membershipsAt < MEMBERSHIPS) return
         this.membershipsAt = Date.now()
-        const { superuser, members, login } = await this.node.memberships()
+        const { superuser, members, login } = await this.node.members()
         this.canFinish = superuser ? 'any (superuser)' : members.length === 0 ? `only ${login}` : members.join(', ')
     }
 

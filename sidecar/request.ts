@@ -1,4 +1,6 @@
 import type { Catalog } from './catalog'
+import type { Config } from './config'
+import type { Complaint } from './doctor'
 import type { Log } from './log'
 import type { Keeper } from './recovery'
 import type { Resolver } from './resolver'
@@ -15,6 +17,8 @@ export interface RequestParts {
     readonly keepers: ReadonlyMap<number, Keeper>
     readonly log: Log
     readonly refreshNodes: () => Promise<void>
+    readonly config: Config
+    readonly doctor: (complaint: Complaint) => Promise<unknown>
 }
 
 /** An answer that becomes an ERROR in the psql of whoever asked. */

@@ -1,4 +1,5 @@
-import { checkNode } from './nodecheck'
+import { examineNode, type Complaint } from './doctor'
+import { itemOf } from './nodecheck'
 import { describe, force } from './force'
 import { forget, loseNode } from './lose'
 import { preparedNow } from './plan'
@@ -65,6 +66,8 @@ export class Requests {
                 return this.addNode(text('server'), text('by'))
             case 'check_node':
                 return this.checkNode(text('server'))
+            case 'doctor':
+                return this.parts.refreshNodes().then(() => this.parts.doctor(given as unknown as Complaint))
             default:
                 throw new RequestError(
                     '0A000',
@@ -121,8 +124,8 @@ export class Requests {
         const keeper = [...this.parts.keepers.values()].find((one) => one.node.address.name === server)
         if (keeper === undefined)
             throw new RequestError(UNKNOWN_OBJECT, `node "${server}" does not exist`, 'See: select * from pglobalxact.nodes();')
-        const pass = await keeper.look(true)
-        return checkNode(keeper.node, pass.result, this.parts.coordinatorVersion)
+        const checks = await examineNode(this.parts, { patience: '5 minutes', owners: await this.parts.catalog.branchOwners() }, keeper)
+        return checks.map(itemOf)
     }
 
     private nameOf(node: number): string {

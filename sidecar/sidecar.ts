@@ -3,6 +3,7 @@ import { Catalog } from './catalog'
 import type { Introduction, Welcome } from './records'
 import type { Config } from './config'
 import { coordinatorConnection, type ConnectionConfig } from './connection'
+import { examine } from './doctor'
 import { Doorbell } from './doorbell'
 import type { FaultPoints } from './fault'
 import { NEWEST_MIGRATION } from './install'
@@ -12,6 +13,7 @@ import { Refusal } from './refusal'
 import { replay, type Replayed } from './replay'
 import { Requests } from './requests'
 import { Resolver } from './resolver'
+import type { Patient } from './sidecarcheck'
 import { messageOf, property } from './sqlstate'
 import { openStateDir, type StateDir } from './statedir'
 import { StateFile } from './statefile'
@@ -52,6 +54,7 @@ export class Sidecar {
         private readonly directory: StateDir,
         private readonly read: Replayed,
         private readonly who: Omit<Introduction, 'home' | 'stateDirectory' | 'belongsTo'>,
+        private readonly uid: number,
         private readonly log: Log,
         private readonly fault: FaultPoints
     ) {
@@ -71,7 +74,7 @@ export class Sidecar {
         const read = await replay(config.stateDir)
         if (read.torn !== undefined) log.warning('dropped a line that a crash left unfinished', { at: read.torn })
         log.info('state directory read', { directory: config.stateDir, home: directory.home, sets: read.live.size })
-        return new Sidecar(config, directory, read, who, log, fault)
+        return new Sidecar(config, directory, read, who, uid, log, fault)
     }
 
     /** Runs until stop(). Throws a Refusal when a person is needed first. */
@@ -279,9 +282,17 @@ export class Sidecar {
             resolver: acting.resolver,
             keepers: acting.nodes.keepers,
             log: this.log,
-            refreshNodes: () => acting.nodes.refresh(catalog)
+            refreshNodes: () => acting.nodes.refresh(catalog),
+            config: this.config,
+            doctor: (complaint) => examine(this.patient(catalog, acting), complaint)
         })
         await requests.serve().catch((error: unknown) => this.log.warning('request', { error: messageOf(error) }))
+    }
+
+    private patient(catalog: Catalog, acting: Acting): Patient {
+        const { config, connection, uid, doorbell } = this
+        const { state, version: coordinatorVersion, nodes } = acting
+        return { config, connection, uid, catalog, doorbell, state, keepers: nodes.keepers, waiting: nodes.waiting, coordinatorVersion }
     }
 
     private async keepHouse(catalog: Catalog, acting: Acting): Promise<void> {

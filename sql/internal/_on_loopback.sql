@@ -10,16 +10,16 @@ declare
     connection constant text := 'pgx_loopback_' || gen_random_uuid();
     statement text;
     answer text;
+    cause text;
 begin
     begin
         begin
             perform @extschema:dblink@.dblink_connect_u(connection, 'pglobalxact_loopback');
         exception
             when sqlclient_unable_to_establish_sqlconnection or undefined_object or invalid_password then
-                raise exception 'this database cannot connect to itself: %', sqlerrm
-                    using errcode = sqlstate,
-                          hint = 'Check the options of foreign server pglobalxact_loopback (host, port, dbname) and pg_hba.conf, '
-                                 'then run "make install-sql" again.';
+                get stacked diagnostics cause = pg_exception_detail;
+                perform pglobalxact._raise(sqlstate, format('this database cannot connect to itself: %s', sqlerrm), cause,
+                    'Check the options of foreign server pglobalxact_loopback (host, port, dbname) and pg_hba.conf, then run "make install-sql" again.');
         end;
         -- What a caller no longer waits for ends soon after.
         perform @extschema:dblink@.dblink_exec(connection, 'set client_connection_check_interval = 1000', false);

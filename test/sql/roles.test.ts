@@ -17,6 +17,7 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     status: { call: 'status()', dba: true, watcher: true },
     state_lines: { call: 'state_lines()', dba: true, watcher: true },
     check_node: { call: `check_node('b')`, dba: true, watcher: true },
+    doctor: { call: 'doctor()', dba: true, watcher: true },
     add_node: { call: `add_node('nowhere')`, dba: true },
     remove_node: { call: `remove_node('nowhere')`, dba: true },
     recover: { call: 'recover()', dba: true },

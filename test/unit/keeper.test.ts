@@ -25,7 +25,7 @@ function slowNode(catalog?: Catalog) {
         up: true,
         fenceState: 'held',
         address: { number: 1, name: 'b', user: 'u' },
-        memberships: () => Promise.resolve({ superuser: false, members: [], login: 'u' }),
+        members: () => Promise.resolve({ superuser: false, members: [], login: 'u' }),
         scan: () =>
             new Promise<Scan>((done, fail) => scans.push({ answer: (scan = NOTHING) => done(scan), fail: () => fail(new Error('gone')) }))
     }
