@@ -70,6 +70,17 @@ export interface CompleteRow {
     readonly nonce: string
     readonly outcome: 'committed' | 'mixed' | 'unknown'
     readonly at: string
+    /** For the event of a set that went wrong. */
+    readonly detail?: string
+}
+
+/** What only the database remembers across a restart of the sidecar. */
+export interface Figures {
+    readonly mixed: number
+    readonly unknown: number
+    readonly paused: boolean
+    readonly lost_nodes: number
+    readonly events: Readonly<Record<string, number>>
 }
 
 export interface NodeStatusRow {
@@ -230,6 +241,10 @@ export class Catalog {
 
     async heartbeat(bytes: number, sets: number, note: string): Promise<void> {
         await this.ask('select pglobalxact._heartbeat($1, $2, $3)', [bytes, sets, note])
+    }
+
+    async figures(): Promise<Figures> {
+        return (await this.rows<{ figures: Figures }>('select pglobalxact._figures() as figures', []))[0]!.figures
     }
 
     async purge(): Promise<number> {

@@ -6,6 +6,7 @@ import type { Keeper } from './recovery'
 import type { Branch, Resolver } from './resolver'
 import { messageOf, property, sqlstateOf } from './sqlstate'
 import type { StateFile } from './statefile'
+import type { Tally } from './tally'
 
 /** An answer that becomes an ERROR in the psql of whoever asked. */
 class RequestError extends Error {
@@ -30,6 +31,7 @@ interface Parts {
     readonly resolver: Resolver
     readonly keepers: ReadonlyMap<number, Keeper>
     readonly log: Log
+    readonly tally: Tally
     readonly refreshNodes: () => Promise<void>
 }
 
@@ -51,7 +53,9 @@ export class Requests {
         try {
             const result = await this.carryOut(request.kind, request.arguments)
             await this.parts.catalog.answerRequest(request.id, result, undefined)
+            this.parts.tally.answered('done')
         } catch (error) {
+            this.parts.tally.answered('refused')
             this.parts.log.info('request refused', { request: request.id, kind: request.kind, error: messageOf(error) })
             await this.parts.catalog.answerRequest(request.id, undefined, {
                 message: messageOf(error),

@@ -1,4 +1,5 @@
--- Results of phase two: fates of branches whose set is not complete, and sets that are.
+-- Results of phase two: fates of branches whose set is not complete, and sets that are. A set that went wrong brings the
+-- detail of its event along: outcome, event and alert are committed together, or come again together.
 create or replace function pglobalxact._finish(fates jsonb, completes jsonb)
 returns void
 language plpgsql volatile
@@ -17,7 +18,11 @@ begin
     update pglobalxact.commit_record r set complete_at = c.at, outcome = c.outcome
     from jsonb_to_recordset(completes) as c (xid xid8, nonce text, outcome text, at timestamptz)
     where r.xid = c.xid and r.nonce = c.nonce and r.complete_at is null;
+    insert into pglobalxact.event (kind, set_id, detail)
+    select c.outcome, c.xid || '_' || c.nonce, c.detail
+    from jsonb_to_recordset(completes) as c (xid xid8, nonce text, outcome text, detail text)
+    where c.detail is not null;
 end
 $$;
-comment on function pglobalxact._finish(jsonb, jsonb) is 'Internal. Writes branch fates and completed sets back.';
+comment on function pglobalxact._finish(jsonb, jsonb) is 'Internal. Writes branch fates and completed sets back, with an event for each set that is mixed or unknown.';
 revoke all on function pglobalxact._finish(jsonb, jsonb) from public;
