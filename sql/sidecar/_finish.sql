@@ -1,5 +1,6 @@
 -- Results of phase two: fates of branches whose set is not complete, and sets that are. A set that went wrong brings the
--- detail of its event along: outcome, event and alert are committed together, or come again together.
+-- detail of its event along: outcome, event and alert are committed together. What a sidecar that was killed did not see
+-- answered, the next one tells again; that makes no second event.
 create or replace function pglobalxact._finish(fates jsonb, completes jsonb)
 returns void
 language plpgsql volatile
@@ -21,7 +22,8 @@ begin
     insert into pglobalxact.event (kind, set_id, detail)
     select c.outcome, c.xid || '_' || c.nonce, c.detail
     from jsonb_to_recordset(completes) as c (xid xid8, nonce text, outcome text, detail text)
-    where c.detail is not null;
+    where c.detail is not null
+      and not exists (select from pglobalxact.event e where e.set_id = c.xid || '_' || c.nonce and e.kind = c.outcome and e.detail = c.detail);
 end
 $$;
 comment on function pglobalxact._finish(jsonb, jsonb) is 'Internal. Writes branch fates and completed sets back, with an event for each set that is mixed or unknown.';
