@@ -15,10 +15,7 @@ const MOST_CONNECTIONS = 32 // a few Prometheus servers and a health check; anyo
  */
 export async function serveMetrics(at: Endpoint, metrics: Metrics, log: Log): Promise<Server | undefined> {
     const answer = (request: IncomingMessage, response: ServerResponse): void => void respond(request, response, metrics)
-    const server = createServer(
-        { headersTimeout: PATIENCE, requestTimeout: PATIENCE, keepAliveTimeout: PATIENCE, connectionsCheckingInterval: PATIENCE / 2 },
-        answer
-    )
+    const server = createServer({ requestTimeout: PATIENCE, keepAliveTimeout: PATIENCE, connectionsCheckingInterval: PATIENCE / 2 }, answer)
     // Without this, Node.js would ask for the body of a request that only announces one.
     server.on('checkContinue', answer)
     server.maxConnections = MOST_CONNECTIONS
@@ -35,11 +32,6 @@ export async function serveMetrics(at: Endpoint, metrics: Metrics, log: Log): Pr
     const { address, port, family } = server.address() as AddressInfo
     log.info('metrics served', { url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}/metrics` })
     return server
-}
-
-export function stopMetrics(server: Server | undefined): void {
-    server?.close()
-    server?.closeAllConnections()
 }
 
 async function respond(request: IncomingMessage, response: ServerResponse, metrics: Metrics): Promise<void> {

@@ -13,7 +13,7 @@ import { Refusal } from './refusal'
 import { replay, type Replayed } from './replay'
 import { Requests } from './requests'
 import { Resolver } from './resolver'
-import { serveMetrics, stopMetrics } from './scrape'
+import { serveMetrics } from './scrape'
 import { messageOf, property } from './sqlstate'
 import { openStateDir, type StateDir } from './statedir'
 import { timeOf } from './statelines'
@@ -97,7 +97,7 @@ export class Sidecar {
                 if (!this.stopping) await sleep(RECONNECT)
             }
         } finally {
-            stopMetrics(server)
+            server?.close()
             await this.shutDown()
         }
     }

@@ -116,8 +116,9 @@ describe('the metrics of a running sidecar', () => {
 
         await world.sidecar!.kill()
         await world.startSidecar()
-        const again = await shows('pglobalxact_sets', { phase: 'incomplete' }, 1)
+        const again = await shows('pglobalxact_branches_unfinished', { node: 'b' }, 1)
         expect(again.value('pglobalxact_in_doubt_age_seconds', { node: 'b' })).to.be.greaterThan(age)
+        expect(again.value('pglobalxact_sets', { phase: 'incomplete' })).to.equal(1)
 
         await world.proxies.get('b')!.restore()
         const up = await shows('pglobalxact_in_doubt_age_seconds', { node: 'b' }, 0)
