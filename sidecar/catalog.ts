@@ -7,6 +7,7 @@ import type {
     CompleteRow,
     DecidedSet,
     FateRow,
+    Figures,
     Heartbeat,
     Introduction,
     KnownBranch,
@@ -157,6 +158,10 @@ export class Catalog {
             now.queued,
             now.unwritten
         ])
+    }
+
+    async figures(): Promise<Figures> {
+        return (await this.rows<{ figures: Figures }>('select pglobalxact._figures() as figures', []))[0]!.figures
     }
 
     async purge(): Promise<number> {

@@ -9,7 +9,15 @@ interface Option<T> {
     readonly variable: string
     readonly fallback: string | undefined
     readonly help: string
-    readonly read: (text: string, name: string) => T
+    /** `given`: by a person, not the default. */
+    readonly read: (text: string, name: string, given: boolean) => T
+}
+
+/** Where to listen. One that nobody asked for may be taken by another program. */
+export interface Endpoint {
+    readonly host: string
+    readonly port: number
+    readonly given: boolean
 }
 
 const text = (value: string): string => value
@@ -32,6 +40,20 @@ const oneOf =
             throw new Refusal(`${name} is ${JSON.stringify(value)}`, `Give one of: ${words.filter((word) => word !== '').join(', ')}.`)
         return found
     }
+
+/** Undefined for "off". */
+const endpoint = (value: string, name: string, given: boolean): Endpoint | undefined => {
+    if (value === 'off') return undefined
+    const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([\w.-]+)):(\d{1,5})$/.exec(value) ?? []
+    const port = Number(digits)
+    if (!(port <= 65_535)) {
+        throw new Refusal(
+            `${name} is ${JSON.stringify(value)}`,
+            'Give an address and a port, such as 127.0.0.1:19187 or [::1]:19187; port 0 takes a free one; off serves none.'
+        )
+    }
+    return { host: (bracketed ?? plain)!, port, given }
+}
 
 const OPTIONS = {
     stateDir: option(
@@ -77,6 +99,13 @@ const OPTIONS = {
         'report',
         oneOf('report', 'rollback'),
         'branches whose local transaction ran on a time line that an asynchronous failover lost: report them and wait for a person, or roll them back'
+    ),
+    metrics: option(
+        'metrics',
+        'HOST:PORT',
+        '127.0.0.1:19187',
+        endpoint,
+        'where Prometheus may fetch /metrics; port 0 takes a free one, "off" serves none. It asks for no password: keep it off public addresses'
     ),
     faultPoint: option(
         'fault-point',
@@ -138,7 +167,7 @@ function resolve(
         if ((given ?? '') === '' && o.fallback === undefined && complete) {
             throw new Refusal(`--${o.flag} is missing`, `Give --${o.flag} ${o.value} or set ${o.variable}: ${o.help}.`)
         }
-        return o.read(given ?? o.fallback ?? '', name)
+        return o.read(given ?? o.fallback ?? '', name, given !== undefined)
     }
     return {
         stateDir: read(OPTIONS.stateDir),
@@ -149,6 +178,7 @@ function resolve(
         retryCap: read(OPTIONS.retryCap),
         segmentBytes: read(OPTIONS.segmentBytes),
         lostSets: read(OPTIONS.lostSets),
+        metrics: read(OPTIONS.metrics),
         faultPoint: read(OPTIONS.faultPoint)
     }
 }

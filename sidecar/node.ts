@@ -4,10 +4,11 @@ import { Finisher, type Answer } from './finisher'
 import type { Log } from './log'
 import { loginPid, proveSession, readFacts, type Examination } from './nodefacts'
 import type { NodeAddress } from './nodeoptions'
-import { gidPattern, type Action, type Fate } from './protocol'
+import { fateOf, gidPattern, type Action, type Fate } from './protocol'
 import { connectToNode, destroy } from './session'
 import { nodeSql } from './sqlfiles'
 import { messageOf, sqlstateOf } from './sqlstate'
+import type { Tally } from './tally'
 
 /** A branch of this coordinator, prepared on the node in its database: an element of P. */
 export interface Prepared {
@@ -95,6 +96,7 @@ export class Node {
         readonly address: NodeAddress,
         private readonly settings: NodeSettings,
         private readonly log: Log,
+        private readonly tally: Tally,
         private readonly onLost: () => void
     ) {}
 
@@ -136,11 +138,14 @@ export class Node {
         return (await this.query<Stake>(STAKES, [gids])).rows
     }
 
-    finish(action: Action, gid: string, owner: string | undefined): Promise<Answer> {
+    async finish(action: Action, gid: string, owner: string | undefined): Promise<Answer> {
         if (this.finisher === undefined) {
-            return Promise.resolve({ ok: false, problem: { trouble: 'retry', sqlstate: undefined, message: this.fenceState } })
+            return { ok: false, problem: { trouble: 'retry', sqlstate: undefined, message: this.fenceState } }
         }
-        return this.finisher.finish(action, gid, owner)
+        const answer = await this.finisher.finish(action, gid, owner)
+        if (answer.ok) this.tally.finished(this.address.name, fateOf(action))
+        else if (answer.problem.trouble !== 'absent') this.tally.retried(this.address.name, answer.problem.sqlstate)
+        return answer
     }
 
     /** The fate of a branch that is not prepared any more: proved, or 'unknown'; undefined when it is prepared after all. */
@@ -149,7 +154,12 @@ export class Node {
         readonly xid: string | undefined
         readonly timeline: string | undefined
     }): Promise<Fate | undefined> {
-        if (branch.xid === undefined) return 'unknown'
+        const fate = branch.xid === undefined ? 'unknown' : await this.askFate(branch)
+        if (fate !== undefined) this.tally.finished(this.address.name, fate)
+        return fate
+    }
+
+    private async askFate(branch: Parameters<Node['lookUpFate']>[0]): Promise<Fate | undefined> {
         const { rows } = await this.query<{ status: string | null; timeline: string | null; prepared: boolean }>(LOOK_UP_FATE, [
             branch.xid,
             branch.gid

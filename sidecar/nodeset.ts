@@ -5,6 +5,7 @@ import { Node } from './node'
 import { readAddress } from './nodeoptions'
 import { Keeper } from './recovery'
 import type { Resolver } from './resolver'
+import type { Tally } from './tally'
 
 const SOONEST_RETURN = 1000 // ms between looks whether a node is due to be tried again, or its fence free
 
@@ -13,6 +14,7 @@ interface Parts {
     readonly home: string
     readonly config: Config
     readonly log: Log
+    readonly tally: Tally
     readonly catalog: () => Catalog | undefined
     readonly resolver: () => Resolver
 }
@@ -51,6 +53,7 @@ export class NodeSet {
                         connections: this.parts.config.connectionsPerNode
                     },
                     this.parts.log,
+                    this.parts.tally,
                     () => this.hurry(row.number)
                 ),
                 signature

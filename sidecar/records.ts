@@ -69,6 +69,17 @@ export interface CompleteRow {
     readonly nonce: string
     readonly outcome: 'committed' | 'mixed' | 'unknown'
     readonly at: string
+    /** For the event of a set that went wrong. */
+    readonly detail?: string
+}
+
+/** What only the database remembers across a restart of the sidecar. */
+export interface Figures {
+    readonly mixed: number
+    readonly unknown: number
+    readonly paused: boolean
+    readonly lost_nodes: number
+    readonly events: Readonly<Record<string, number>>
 }
 
 export interface NodeStatusRow {

@@ -1,5 +1,5 @@
 import { CoordinatorTrouble, type Catalog } from './catalog'
-import type { DecidedSet, Verdict } from './records'
+import type { DecidedSet, Verdict, VerdictWord } from './records'
 import { Report, type Failure, type Refused } from './report'
 import { endOrphans } from './orphans'
 import type { Log } from './log'
@@ -15,6 +15,21 @@ export interface Pass {
     rolled_back: number
     left_alone: number
     result: string
+}
+
+/** What a node showed when it was last looked at. */
+export interface Sight {
+    readonly answers: boolean
+    readonly slots: number | undefined
+    readonly slotsUsed: number | undefined
+    readonly prepared: readonly {
+        readonly gid: string
+        /** Milliseconds, by the node's clock. */
+        readonly preparedAt: number
+        /** Undefined while the coordinator cannot be asked. */
+        readonly verdict: VerdictWord | undefined
+        readonly refused: boolean
+    }[]
 }
 
 interface Parts {
@@ -53,12 +68,26 @@ export class Keeper {
     private membershipsAt = 0
     private readonly report: Report
     private since = new Date()
+    private answers = false
+    private lastScan: Scan | undefined
 
     constructor(
         readonly node: Node,
         private readonly parts: Parts
     ) {
         this.report = new Report(node, parts.resolver)
+    }
+
+    /** For the metrics: from memory, nobody is asked. */
+    get sight(): Sight {
+        const scan = this.answers ? this.lastScan : undefined
+        const prepared = [...(this.seen?.values() ?? [])].map(({ gid, prepared_at }) => ({
+            gid,
+            preparedAt: Date.parse(prepared_at),
+            verdict: this.verdicts.get(gid)?.verdict,
+            refused: this.refusals.has(gid)
+        }))
+        return { answers: this.answers, slots: scan?.slots, slotsUsed: scan?.slots_used, prepared }
     }
 
     /** Another keeper has the node from now on: what this one still sees of it is not told. */
@@ -85,7 +114,7 @@ export class Keeper {
         try {
             if (!(await this.connected(force, pass))) return pass
             const started = performance.now()
-            const scan = await this.node.scan()
+            const scan = (this.lastScan = await this.node.scan())
             const latency = performance.now() - started
             await this.settle(scan, pass)
             await this.findLost()
@@ -112,7 +141,9 @@ export class Keeper {
                 pass.result = 'waiting to try again'
                 return false
             }
-            if (!(await this.node.connect())) {
+            const fenced = !(await this.node.connect())
+            this.answers = true
+            if (fenced) {
                 pass.result = `fenced off: ${this.node.fenceState}`
                 await this.show()
                 return false
@@ -167,7 +198,7 @@ export class Keeper {
             this.parts.log.warning('node cannot be reached', { node: this.node.address.name, error: message })
             this.since = new Date()
         }
-        this.reachable = false
+        this.reachable = this.answers = false
         this.failures += 1
         if (this.node.address.lost)
             for (const branch of this.parts.resolver.pendingOn(this.node.address.number)) this.parts.resolver.giveUp(branch, 'lost')
@@ -286,12 +317,13 @@ export class Keeper {
     private contradiction(verdict: Verdict, branch: Prepared): void {
         if (verdict.verdict !== 'rollback' || this.reported.has(branch.gid)) return
         this.reported.add(branch.gid)
+        const gid = parseGid(branch.gid)
         const detail = `${branch.gid}: the state files saw its commit record, the coordinator has none. It is committed; was the coordinator restored from an older backup?`
         this.parts.log.error('coordinator contradicts the state files', { node: this.node.address.name, gid: branch.gid })
         this.parts
             .catalog()
-            ?.noteEvent('contradiction', undefined, this.node.address.number, detail)
-            .catch(() => undefined)
+            ?.noteEvent('contradiction', gid && setId(gid), this.node.address.number, detail)
+            .catch(() => this.reported.delete(branch.gid))
     }
 
     /** What the node last showed as prepared: it still is, as far as anyone can tell, while the node does not answer. */

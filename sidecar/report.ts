@@ -14,7 +14,7 @@ export interface Refused {
 export type Failure = Pick<Problem, 'sqlstate' | 'message'>
 
 /** What a keeper knows of its node after a look. */
-export interface Sight {
+export interface NodeView {
     /** Undefined when the node was not reached, or is fenced off. */
     readonly scan: Scan | undefined
     readonly latency: number | undefined
@@ -49,16 +49,16 @@ export class Report {
         private readonly resolver: Resolver
     ) {}
 
-    async tell(catalog: Catalog, sight: Sight): Promise<void> {
-        const bare = sight.scan === undefined ? this.waiting(sight) : this.scanned(sight, sight.scan)
-        await this.weigh(bare, sight)
+    async tell(catalog: Catalog, view: NodeView): Promise<void> {
+        const bare = view.scan === undefined ? this.waiting(view) : this.scanned(view, view.scan)
+        await this.weigh(bare, view)
         const rows = bare.map((row) => ({ ...row, ...this.stakes.get(row.gid) }))
         const next = new Map(rows.map((row) => [row.gid, JSON.stringify(row)]))
         const told = this.shown?.to === catalog ? this.shown.rows : undefined
         const changed = rows.filter((row) => told?.get(row.gid) !== next.get(row.gid))
         // Never reached yet: what an earlier sidecar saw there is still the last that is known.
-        const gone = told === undefined ? (sight.seen === undefined ? [] : undefined) : [...told.keys()].filter((gid) => !next.has(gid))
-        const status = this.status(sight)
+        const gone = told === undefined ? (view.seen === undefined ? [] : undefined) : [...told.keys()].filter((gid) => !next.has(gid))
+        const status = this.status(view)
         const gist = JSON.stringify([
             status.reachable,
             status.fence,
@@ -76,27 +76,27 @@ export class Report {
     }
 
     /** What the branches to be shown hold up; the last that was seen stands while the node does not answer. */
-    private async weigh(rows: readonly BranchStatusRow[], sight: Sight): Promise<void> {
+    private async weigh(rows: readonly BranchStatusRow[], view: NodeView): Promise<void> {
         const shown = new Set(rows.map((row) => row.gid))
         for (const gid of this.stakes.keys()) if (!shown.has(gid)) this.stakes.delete(gid)
-        if (sight.scan === undefined || rows.length === 0 || Date.now() - this.stakesAt < OFTEN) return
+        if (view.scan === undefined || rows.length === 0 || Date.now() - this.stakesAt < OFTEN) return
         this.stakesAt = Date.now()
         const gids = rows.flatMap((row) => (row.state === 'running' ? [] : [row.gid])).slice(0, MOST)
         if (gids.length === 0) return
         for (const stake of await this.node.stakes(gids)) this.stakes.set(stake.gid, stake)
     }
 
-    private status(sight: Sight): NodeStatusRow {
-        const { scan, failure } = sight
+    private status(view: NodeView): NodeStatusRow {
+        const { scan, failure } = view
         return {
             node: this.node.address.number,
-            reachable: sight.reachable,
-            since: sight.since.toISOString(),
+            reachable: view.reachable,
+            since: view.since.toISOString(),
             checked_at: new Date().toISOString(),
-            ...(sight.latency === undefined ? {} : { latency_ms: sight.latency }),
+            ...(view.latency === undefined ? {} : { latency_ms: view.latency }),
             fence: this.node.fenceState,
             finishing_as: this.node.address.user,
-            ...(sight.canFinish === undefined ? {} : { can_finish: sight.canFinish }),
+            ...(view.canFinish === undefined ? {} : { can_finish: view.canFinish }),
             ...(scan === undefined
                 ? {}
                 : {
@@ -110,23 +110,23 @@ export class Report {
         }
     }
 
-    private scanned(sight: Sight, scan: Scan): BranchStatusRow[] {
-        const rows = new Map(this.pending(undefined, sight).map((row) => [row.gid, row]))
+    private scanned(view: NodeView, scan: Scan): BranchStatusRow[] {
+        const rows = new Map(this.pending(undefined, view).map((row) => [row.gid, row]))
         for (const branch of scan.prepared) {
-            const row = this.preparedRow(branch, rows.get(branch.gid), sight)
+            const row = this.preparedRow(branch, rows.get(branch.gid), view)
             if (row !== undefined) rows.set(branch.gid, row)
         }
         return [...rows.values()]
     }
 
     /** A branch seen prepared; undefined while there is nothing to say of it: it is being finished. */
-    private preparedRow(branch: Prepared, pending: BranchStatusRow | undefined, sight: Sight): BranchStatusRow | undefined {
+    private preparedRow(branch: Prepared, pending: BranchStatusRow | undefined, view: NodeView): BranchStatusRow | undefined {
         const { prepared_at, owner, xid8: xid, gid } = branch
         const base = { gid, node: this.node.address.number, prepared_at, owner, xid }
         if (pending !== undefined) return { ...pending, ...base }
-        const verdict = sight.verdicts.get(gid)
+        const verdict = view.verdicts.get(gid)
         if (verdict === undefined) return undefined
-        const problem = sight.refusals.get(gid)
+        const problem = view.refusals.get(gid)
         switch (verdict.verdict) {
             case 'running':
                 return { ...base, state: 'running', decision: 'undecided', attempts: 0 }
@@ -148,12 +148,12 @@ export class Report {
     }
 
     /** The node does not answer, or is fenced off: what was prepared there is still, as far as anyone can tell. */
-    private waiting(sight: Sight): BranchStatusRow[] {
-        const reason = sight.failure ?? { sqlstate: undefined, message: this.node.fenceState }
-        const pending = this.pending(reason, sight)
+    private waiting(view: NodeView): BranchStatusRow[] {
+        const reason = view.failure ?? { sqlstate: undefined, message: this.node.fenceState }
+        const pending = this.pending(reason, view)
         const known = new Set(pending.map((row) => row.gid))
-        const others = [...(sight.seen?.values() ?? [])].flatMap((branch): BranchStatusRow[] => {
-            const verdict = sight.verdicts.get(branch.gid)?.verdict
+        const others = [...(view.seen?.values() ?? [])].flatMap((branch): BranchStatusRow[] => {
+            const verdict = view.verdicts.get(branch.gid)?.verdict
             // A decided branch that is not pending was committed since it was seen.
             if (known.has(branch.gid) || verdict === 'commit') return []
             return [
@@ -164,8 +164,8 @@ export class Report {
                     prepared_at: branch.prepared_at,
                     owner: branch.owner,
                     xid: branch.xid8,
-                    attempts: sight.failures,
-                    next_retry_at: new Date(sight.nextConnect).toISOString(),
+                    attempts: view.failures,
+                    next_retry_at: new Date(view.nextConnect).toISOString(),
                     decision: verdict === 'rollback' ? verdict : verdict === 'running' ? 'undecided' : 'unknown',
                     ...problemFields(reason)
                 }
@@ -175,7 +175,7 @@ export class Report {
     }
 
     /** Branches of decided sets that take long enough to be shown, or whose node is down. */
-    private pending(down: Failure | undefined, sight: Sight): BranchStatusRow[] {
+    private pending(down: Failure | undefined, view: NodeView): BranchStatusRow[] {
         return this.resolver
             .pendingOn(this.node.address.number)
             .filter((branch) => down !== undefined || branch.problem !== undefined || Date.now() - branch.since > SLOW)
@@ -185,17 +185,17 @@ export class Report {
                 decision: branch.action,
                 ...(branch.facts.owner === undefined ? {} : { owner: branch.facts.owner }),
                 ...(branch.facts.xid === undefined ? {} : { xid: branch.facts.xid }),
-                ...(down === undefined ? triedState(branch) : waitingState(branch, down, sight))
+                ...(down === undefined ? triedState(branch) : waitingState(branch, down, view))
             }))
     }
 }
 
 type Standing = Pick<BranchStatusRow, 'state' | 'attempts' | 'next_retry_at' | 'sqlstate' | 'message'>
 
-const waitingState = (branch: Branch, down: Failure, sight: Sight): Standing => ({
+const waitingState = (branch: Branch, down: Failure, view: NodeView): Standing => ({
     state: 'waiting',
-    attempts: branch.attempts + sight.failures,
-    next_retry_at: new Date(sight.nextConnect).toISOString(),
+    attempts: branch.attempts + view.failures,
+    next_retry_at: new Date(view.nextConnect).toISOString(),
     ...problemFields(down)
 })
 

@@ -5,6 +5,7 @@ import type { Log } from './log'
 import type { Keeper } from './recovery'
 import type { Resolver } from './resolver'
 import type { StateFile } from './statefile'
+import type { Tally } from './tally'
 
 /** What carrying out a request may need. */
 export interface RequestParts {
@@ -16,6 +17,7 @@ export interface RequestParts {
     readonly resolver: Resolver
     readonly keepers: ReadonlyMap<number, Keeper>
     readonly log: Log
+    readonly tally: Tally
     readonly refreshNodes: () => Promise<void>
     readonly config: Config
     readonly doctor: (complaint: Complaint) => Promise<unknown>

@@ -25,7 +25,9 @@ export class Requests {
         try {
             const result = await this.carryOut(request.kind, request.arguments)
             await this.parts.catalog.answerRequest(request.id, result, undefined)
+            this.parts.tally.answered('done')
         } catch (error) {
+            this.parts.tally.answered('refused')
             this.parts.log.info('request refused', { request: request.id, kind: request.kind, error: messageOf(error) })
             await this.parts.catalog.answerRequest(request.id, undefined, {
                 message: messageOf(error),

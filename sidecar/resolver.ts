@@ -7,6 +7,7 @@ import { fateOf, makeGid, setId, why, type Action, type Fate, type SetKey } from
 import type { Problem } from './sqlstate'
 import type { StateFile } from './statefile'
 import type { BranchFacts, StateEvent } from './statelines'
+import type { Tally } from './tally'
 
 /** Nobody waits for the branch any more: an order stands for its node's return, or nothing but the commit record does. */
 export type GivenUp = 'forced commit' | 'forced rollback' | 'lost'
@@ -32,6 +33,8 @@ export interface Branch {
 export interface LiveSet {
     readonly key: SetKey
     readonly branches: Map<number, Branch>
+    /** When its commit record was seen, on the clock of performance.now(). */
+    readonly since: number
     complete: boolean
     /** It was complete once, and a branch has come back: what becomes of that one is told even if all is well. */
     returned: boolean
@@ -41,6 +44,7 @@ interface Parts {
     readonly state: StateFile
     readonly nodes: ReadonlyMap<number, Node>
     readonly log: Log
+    readonly tally: Tally
     readonly fault: FaultPoints
     readonly coordinator: string
     readonly retryCap: number
@@ -78,9 +82,9 @@ export class Resolver {
         for (const set of this.sets.values()) for (const branch of set.branches.values()) void this.attempt(branch)
     }
 
-    /** Sets that a state file remembers: the decision is on disk already. */
-    resume(set: SetKey, events: readonly StateEvent[]): void {
-        const live = this.live(set)
+    /** Sets that a state file remembers, and since when: the decision is on disk already. */
+    resume(set: SetKey, events: readonly StateEvent[], since: Date): void {
+        const live = this.live(set, performance.now() - Math.max(Date.now() - since.getTime(), 0))
         for (const event of events) {
             if (event.kind !== 'branch') continue
             const branch = this.addBranch(live, event.branch)
@@ -200,11 +204,11 @@ export class Resolver {
         await this.writing
     }
 
-    private live(key: SetKey): LiveSet {
+    private live(key: SetKey, since = performance.now()): LiveSet {
         const id = setId(key)
         const known = this.sets.get(id)
         if (known !== undefined) return known
-        const live: LiveSet = { key: { xid: key.xid, nonce: key.nonce }, branches: new Map(), complete: false, returned: false }
+        const live: LiveSet = { key: { xid: key.xid, nonce: key.nonce }, branches: new Map(), since, complete: false, returned: false }
         this.sets.set(id, live)
         return live
     }
@@ -293,8 +297,14 @@ export class Resolver {
         if (status !== undefined) {
             // Noted, not awaited: after a crash it is found out again, from the branch's xid.
             this.parts.state.note([{ kind: 'branch', set: branch.set.key, branch: branch.facts, status }])
+        } else {
+            // Nobody waits for it any more; the others were counted by their node.
+            this.parts.tally.finished(this.parts.nodes.get(branch.facts.node)?.address.name ?? String(branch.facts.node), fate)
         }
         this.settle(branch.set)
+        const { set } = branch
+        if (set.complete && !set.returned && [...set.branches.values()].every((one) => one.fate === 'committed'))
+            this.parts.tally.halfCommitted(performance.now() - set.since)
     }
 
     /** A set is over when every branch has a fate; its outcome is the worst of them. */
@@ -309,8 +319,8 @@ export class Resolver {
               : 'committed'
         // A complete and committed set says it all in one row.
         if (outcome !== 'committed' || set.returned || fates.includes('forced commit')) this.tellFates(set)
-        if (outcome !== 'committed') this.alarm(set, outcome)
-        this.completes.push({ ...set.key, outcome, at: new Date().toISOString() })
+        const detail = outcome === 'committed' ? {} : { detail: this.alarm(set, outcome) }
+        this.completes.push({ ...set.key, outcome, at: new Date().toISOString(), ...detail })
         setImmediate(() => void this.writeBack())
     }
 
@@ -322,16 +332,14 @@ export class Resolver {
         }
     }
 
-    private alarm(set: LiveSet, outcome: 'mixed' | 'unknown'): void {
+    /** In the log at once; in the database together with the outcome. */
+    private alarm(set: LiveSet, outcome: 'mixed' | 'unknown'): string {
         const detail = [...set.branches.values()].map((branch) => `${branch.facts.gid} ${branch.fate}`).join(', ')
         this.parts.log.error(
             outcome === 'mixed' ? 'set is mixed: a branch went against its decision' : 'fate of a branch cannot be proved',
             { set: setId(set.key), branches: detail }
         )
-        this.parts
-            .catalog()
-            ?.noteEvent(outcome, setId(set.key), undefined, detail)
-            .catch(() => undefined)
+        return detail
     }
 
     private async flush(): Promise<void> {

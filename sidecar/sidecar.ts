@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { lastWords, StateAlarm } from './alarm'
 import { Catalog } from './catalog'
-import type { Introduction, Welcome } from './records'
+import type { Figures, Introduction, Welcome } from './records'
 import type { Config } from './config'
 import { coordinatorConnection, type ConnectionConfig } from './connection'
 import { examine } from './doctor'
@@ -8,15 +9,20 @@ import { Doorbell } from './doorbell'
 import type { FaultPoints } from './fault'
 import { NEWEST_MIGRATION } from './install'
 import type { Log } from './log'
+import { Metrics } from './metrics'
 import { NodeSet } from './nodeset'
 import { Refusal } from './refusal'
 import { replay, type Replayed } from './replay'
 import { Requests } from './requests'
 import { Resolver } from './resolver'
 import type { Patient } from './sidecarcheck'
+import { serveMetrics } from './scrape'
 import { messageOf, property } from './sqlstate'
 import { openStateDir, type StateDir } from './statedir'
+import { timeOf } from './statelines'
 import { StateFile } from './statefile'
+import type { Facts } from './survey'
+import { Tally } from './tally'
 
 const BUSY = 20 // ms without a new set after which polling gives way to sleep
 const POLL = 1 // ms between looks while awake
@@ -26,6 +32,7 @@ const BACKLOG = 20_000 // branches queued for nodes that answer, at which no fur
 const LEAST_PATIENCE = 10_000
 const PATIENCE = 3 // times what a node may take: a coordinator that answers nothing for so long is lost, and the nodes are served without it
 const HEARTBEAT = 5000
+const FIGURES = 2000 // ms between looks at what only the database counts
 const ECHO = 10_000
 const PURGE = 60_000
 
@@ -42,12 +49,17 @@ interface Acting {
 /** The process: connects, is elected, looks, and keeps house. Data goes one way: doorbell, look, state file, nodes, back into SQL. */
 export class Sidecar {
     private catalog: Catalog | undefined
+    /** Connected, be it that this sidecar acts or waits. */
+    private connected = false
     private acting: Acting | undefined
     private readonly connection: ConnectionConfig
     private readonly doorbell: Doorbell
+    private readonly tally = new Tally()
+    private readonly stateAlarm = new StateAlarm()
+    private figures: Figures | undefined
     private stopping = false
     private lookedAt = new Date()
-    private last = { heartbeat: 0, echo: 0, purge: 0, complaint: '' }
+    private last = { heartbeat: 0, echo: 0, figures: 0, purge: 0, complaint: '' }
 
     private constructor(
         private readonly config: Config,
@@ -71,7 +83,10 @@ export class Sidecar {
         fault: FaultPoints
     ): Promise<Sidecar> {
         const directory = await openStateDir(config.stateDir, uid)
-        const read = await replay(config.stateDir)
+        const read = await replay(config.stateDir).catch(async (error: unknown) => {
+            if (error instanceof Refusal) await lastWords(coordinatorConnection(config), 'state damaged', error.message, log)
+            throw error
+        })
         if (read.torn !== undefined) log.warning('dropped a line that a crash left unfinished', { at: read.torn })
         log.info('state directory read', { directory: config.stateDir, home: directory.home, sets: read.live.size })
         return new Sidecar(config, directory, read, who, uid, log, fault)
@@ -79,12 +94,15 @@ export class Sidecar {
 
     /** Runs until stop(). Throws a Refusal when a person is needed first. */
     async run(): Promise<void> {
+        const { metrics } = this.config
+        const server = metrics && (await serveMetrics(metrics, new Metrics(this.tally, () => this.facts()), this.log))
         try {
             while (!this.stopping) {
                 await this.serve()
                 if (!this.stopping) await sleep(RECONNECT)
             }
         } finally {
+            server?.close()
             await this.shutDown()
         }
     }
@@ -92,6 +110,14 @@ export class Sidecar {
     stop(): void {
         this.stopping = true
         this.doorbell.ring()
+    }
+
+    private facts(): Facts {
+        const { version } = this.who
+        const acting = this.catalog !== undefined
+        const { state, resolver, nodes } = this.acting ?? {}
+        const keepers = [...(nodes?.keepers.values() ?? [])]
+        return { version, coordinatorUp: this.connected, acting, state, resolver, keepers, figures: this.figures }
     }
 
     private async shutDown(): Promise<void> {
@@ -107,6 +133,7 @@ export class Sidecar {
     private async serve(): Promise<void> {
         const catalog = await this.connect()
         if (catalog === undefined) return
+        this.connected = true
         try {
             await this.checkSchema(catalog)
             const welcome = await this.election(catalog)
@@ -127,6 +154,7 @@ export class Sidecar {
             if (!this.stopping) this.complain(`lost the coordinator: ${messageOf(error)}`)
         } finally {
             this.catalog = undefined
+            this.connected = false
             catalog.close()
         }
     }
@@ -135,6 +163,7 @@ export class Sidecar {
         try {
             return await Catalog.connect(this.connection, () => {
                 this.catalog = undefined
+                this.connected = false
                 this.doorbell.ring()
             })
         } catch (error) {
@@ -183,6 +212,7 @@ export class Sidecar {
             if (welcome.coordinator !== undefined) this.checkCoordinator(welcome.coordinator)
             if (welcome.acting) return welcome
             this.complain(welcome.note)
+            this.figures = undefined
             await this.acting?.nodes.close()
             await this.doorbell.wait(1000)
             if (this.stopping) return undefined
@@ -196,13 +226,15 @@ export class Sidecar {
             this.config,
             this.read,
             this.log,
-            this.fault
+            this.fault,
+            this.tally
         )
         const nodes: NodeSet = new NodeSet({
             coordinator,
             home: this.directory.home,
             config: this.config,
             log: this.log,
+            tally: this.tally,
             catalog: () => this.catalog,
             resolver: () => resolver
         })
@@ -210,14 +242,15 @@ export class Sidecar {
             state,
             nodes: nodes.byNumber,
             log: this.log,
+            tally: this.tally,
             fault: this.fault,
             coordinator,
             retryCap: this.config.retryCap,
             catalog: () => this.catalog
         })
-        for (const { events } of this.read.live.values()) {
+        for (const { events, lines } of this.read.live.values()) {
             const key = events.flatMap((event) => ('set' in event ? [event.set] : []))[0]
-            if (key !== undefined) resolver.resume(key, events)
+            if (key !== undefined) resolver.resume(key, events, timeOf(lines[0]!))
         }
         return { coordinator, version: 0, state, resolver, nodes }
     }
@@ -282,6 +315,7 @@ export class Sidecar {
             resolver: acting.resolver,
             keepers: acting.nodes.keepers,
             log: this.log,
+            tally: this.tally,
             refreshNodes: () => acting.nodes.refresh(catalog),
             config: this.config,
             doctor: (complaint) => examine(this.patient(catalog, acting), complaint)
@@ -328,6 +362,11 @@ export class Sidecar {
                 queued: acting.nodes.waiting,
                 unwritten: acting.resolver.unwritten
             })
+        }
+        await this.stateAlarm.tell(catalog, acting.state.problem)
+        if (this.config.metrics !== undefined && now - this.last.figures > FIGURES) {
+            this.last.figures = now
+            this.figures = await catalog.figures()
         }
         if (now - this.last.echo > ECHO) {
             this.last.echo = now

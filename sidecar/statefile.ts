@@ -7,6 +7,7 @@ import { segmentName, UNFINISHED, type Replayed } from './replay'
 import { messageOf } from './sqlstate'
 import { syncDirectory } from './statedir'
 import { formatLine, type StateEvent } from './statelines'
+import type { Tally } from './tally'
 
 /**
  * The durable record of every decided set that is not complete. Appends are grouped: whatever lines wait when the disk
@@ -32,7 +33,8 @@ export class StateFile {
         private readonly limits: { readonly segmentBytes: number },
         private segment: number,
         private readonly log: Log,
-        private readonly fault: FaultPoints
+        private readonly fault: FaultPoints,
+        private readonly tally: Tally | undefined
     ) {}
 
     /** Opens over what `replay` read. The old files are removed once their live lines stand in a new one. */
@@ -42,9 +44,10 @@ export class StateFile {
         limits: { readonly segmentBytes: number },
         read: Replayed,
         log: Log,
-        fault: FaultPoints
+        fault: FaultPoints,
+        tally?: Tally
     ): StateFile {
-        const state = new StateFile(directory, frame, limits, read.segment, log, fault)
+        const state = new StateFile(directory, frame, limits, read.segment, log, fault, tally)
         for (const [id, { lines }] of read.live) state.live.set(id, lines)
         state.stale = [...read.stale]
         return state
@@ -149,7 +152,7 @@ export class StateFile {
                     const { bytesWritten } = await this.file.write(text)
                     this.size += bytesWritten
                     if (bytesWritten !== Buffer.byteLength(text)) throw new Error('short write')
-                    await this.file.datasync()
+                    await this.sync(this.file.datasync(), text)
                     await this.checkName(this.file)
                 }
                 if (this.problem !== undefined) this.log.info('state files can be written again')
@@ -161,6 +164,15 @@ export class StateFile {
                 await new Promise((done) => setTimeout(done, 250))
             }
         }
+    }
+
+    private async sync(syncing: Promise<void>, text: string): Promise<void> {
+        const began = performance.now()
+        await syncing
+        if (this.tally === undefined) return
+        let lines = 0
+        for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1
+        this.tally.synced(performance.now() - began, lines)
     }
 
     /** What stands in a file that was removed, or in a directory that was replaced, is on disk for nobody. */
@@ -193,7 +205,7 @@ export class StateFile {
                     .join('') +
                 formatLine({ kind: 'compacted', sets: this.live.size }, now)
             await file.writeFile(text)
-            await file.sync()
+            await this.sync(file.sync(), text)
             await rename(path + UNFINISHED, path)
             await syncDirectory(this.directory)
             this.size = this.sizeWhenCompacted = Buffer.byteLength(text)

@@ -57,6 +57,9 @@ function bodyOf(event: StateEvent): string {
 
 const checksum = (body: string): string => crc32(body).toString(16).padStart(8, '0')
 
+/** When a good line was written. */
+export const timeOf = (line: string): Date => new Date(line.split(' ', 2)[1]!)
+
 /** Undefined for a line that is damaged or of no known form. */
 export function parseLine(line: string): StateEvent | undefined {
     const cut = line.lastIndexOf(' ')

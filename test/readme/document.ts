@@ -82,7 +82,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
     [/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d)?/g, '<time>'],
     [/(?:\d+ days? )?\d\d:\d\d:\d\d(?:\.\d+)?/g, '<interval>'],
     [/\b[0-9a-f]{8}\b/g, '<hex>'],
-    [/\bpid \d+/g, '<pid>'],
+    [/\bpid \d+/gi, '<pid>'],
     [/\bxid=\d+/g, '<xid>'],
     [/(?<![\d.])\d+\.\d+(?![\d.])/g, '<number>']
 ]

@@ -15,8 +15,8 @@ export interface SidecarOptions {
     readonly stateDir: string
     /** Handed over in PGLOBALXACT_DATABASE_URL: an argument would show its password in ps. */
     readonly databaseUrl?: string
-    /** More variables, such as cluster.env(…). */
-    readonly env?: Readonly<Record<string, string>>
+    /** More variables, such as cluster.env(…); an undefined one takes away what is set here. */
+    readonly env?: Readonly<Record<string, string | undefined>>
     /** More arguments for `run`. */
     readonly args?: readonly string[]
 }
@@ -74,7 +74,8 @@ export async function runCommand(args: readonly string[], env: Readonly<Record<s
 
 /** Starts `pglobalxact run`. Does not wait: use waitForLog, or a condition in the database. */
 export function startSidecar({ stateDir, databaseUrl, env, args = [] }: SidecarOptions): Sidecar {
-    const all = { ...env, ...(databaseUrl && { PGLOBALXACT_DATABASE_URL: databaseUrl }) }
+    // Off unless a test asks: on a machine that runs a sidecar of its own the default port is taken.
+    const all = { PGLOBALXACT_METRICS: 'off', ...env, ...(databaseUrl && { PGLOBALXACT_DATABASE_URL: databaseUrl }) }
     return new Sidecar(launch(['run', '--state-dir', stateDir, ...args], all))
 }
 

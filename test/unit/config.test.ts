@@ -1,5 +1,5 @@
 import { expect } from 'chai'
-import { readConfig, usage, type Config } from '../../sidecar/config'
+import { readConfig, usage, type Config, type Endpoint } from '../../sidecar/config'
 import { FAULT_POINTS } from '../../sidecar/fault'
 import { Refusal } from '../../sidecar/refusal'
 
@@ -12,6 +12,7 @@ const DEFAULTS: Config = {
     retryCap: 30_000,
     segmentBytes: 4_194_304,
     lostSets: 'report',
+    metrics: { host: '127.0.0.1', port: 19187, given: false },
     faultPoint: ''
 }
 const RUN = ['run', '--state-dir', '/state']
@@ -29,7 +30,7 @@ function refusal(args: readonly string[], env: Record<string, string> = {}): Ref
 }
 
 /** flag, variable, a good value, what it reads as. */
-const OPTIONS: readonly (readonly [keyof Config, string, string, string, string | number])[] = [
+const OPTIONS: readonly (readonly [keyof Config, string, string, string, string | number | Endpoint | undefined])[] = [
     ['stateDir', 'state-dir', 'PGLOBALXACT_STATE_DIR', '/x', '/x'],
     ['databaseUrl', 'database-url', 'PGLOBALXACT_DATABASE_URL', 'postgresql://h/d', 'postgresql://h/d'],
     ['scanInterval', 'scan-interval', 'PGLOBALXACT_SCAN_INTERVAL', '50', 50],
@@ -38,6 +39,7 @@ const OPTIONS: readonly (readonly [keyof Config, string, string, string, string 
     ['retryCap', 'retry-cap', 'PGLOBALXACT_RETRY_CAP', '3600000', 3_600_000],
     ['segmentBytes', 'segment-bytes', 'PGLOBALXACT_SEGMENT_BYTES', '4096', 4096],
     ['lostSets', 'lost-sets', 'PGLOBALXACT_LOST_SETS', 'rollback', 'rollback'],
+    ['metrics', 'metrics', 'PGLOBALXACT_METRICS', '[::1]:9', { host: '::1', port: 9, given: true }],
     ['faultPoint', 'fault-point', 'PGLOBALXACT_FAULT_POINT', 'after state line', 'after state line']
 ]
 
@@ -50,14 +52,14 @@ describe('the configuration', () => {
 
     for (const [key, flag, variable, text, value] of OPTIONS) {
         it(`reads --${flag} and ${variable}, and the flag wins`, () => {
-            expect(readConfig(['run', '--state-dir', '/state', `--${flag}`, text], {}).config[key]).to.equal(value)
-            expect(readConfig(['run', `--${flag}=${text}`], { PGLOBALXACT_STATE_DIR: '/state' }).config[key]).to.equal(value)
-            expect(readConfig(['run'], { PGLOBALXACT_STATE_DIR: '/state', [variable]: text }).config[key]).to.equal(value)
+            expect(readConfig(['run', '--state-dir', '/state', `--${flag}`, text], {}).config[key]).to.deep.equal(value)
+            expect(readConfig(['run', `--${flag}=${text}`], { PGLOBALXACT_STATE_DIR: '/state' }).config[key]).to.deep.equal(value)
+            expect(readConfig(['run'], { PGLOBALXACT_STATE_DIR: '/state', [variable]: text }).config[key]).to.deep.equal(value)
             const other = String(DEFAULTS[key] || 'other')
             if (key !== 'faultPoint') {
-                expect(readConfig(['run', `--${flag}`, text], { PGLOBALXACT_STATE_DIR: '/state', [variable]: other }).config[key]).to.equal(
-                    value
-                )
+                expect(
+                    readConfig(['run', `--${flag}`, text], { PGLOBALXACT_STATE_DIR: '/state', [variable]: other }).config[key]
+                ).to.deep.equal(value)
             }
         })
     }
@@ -88,6 +90,37 @@ describe('the configuration', () => {
             }
         })
     }
+
+    it('takes an address and a port for --metrics, or off, and knows which was asked for', () => {
+        for (const [text, host, port] of [
+            ['127.0.0.1:0', '127.0.0.1', 0],
+            ['localhost:65535', 'localhost', 65_535],
+            ['[fe80::1%eth0]:19187', 'fe80::1%eth0', 19_187],
+            // The default, but asked for: then it must be had.
+            ['127.0.0.1:19187', '127.0.0.1', 19_187]
+        ] as const)
+            expect(run(['--metrics', text]).metrics, text).to.deep.equal({ host, port, given: true })
+        expect(run([], { PGLOBALXACT_METRICS: 'off' }).metrics).to.equal(undefined)
+        for (const bad of [
+            '',
+            'on',
+            '9187',
+            ':9187',
+            '127.0.0.1',
+            '127.0.0.1:',
+            'h:65536',
+            'h:-1',
+            'h:1.5',
+            '::1:9187',
+            'http://h:1',
+            'h:1/x',
+            'h :1'
+        ]) {
+            const { message, hint } = refusal([...RUN, `--metrics=${bad}`])
+            expect(message).to.equal(`--metrics is ${JSON.stringify(bad)}`)
+            expect(hint).to.match(/^Give an address and a port, such as 127\.0\.0\.1:19187 or .* off serves none\.$/)
+        }
+    })
 
     it('names the variable when the variable is at fault', () => {
         expect(refusal(RUN, { PGLOBALXACT_SCAN_INTERVAL: 'soon' }).message).to.equal('PGLOBALXACT_SCAN_INTERVAL is "soon"')
@@ -146,7 +179,8 @@ describe('the configuration', () => {
             expect(start, flag).to.be.greaterThan(0)
             const part = text.slice(start).split(/\n\n|\n {2}--/)[0]!
             expect(part).to.contain(variable)
-            if (key !== 'stateDir' && DEFAULTS[key] !== '') expect(part.replace(/\s+/g, ' ')).to.contain(`(default ${DEFAULTS[key]})`)
+            const fallback = key === 'metrics' ? '127.0.0.1:19187' : DEFAULTS[key]
+            if (key !== 'stateDir' && fallback !== '') expect(part.replace(/\s+/g, ' ')).to.contain(`(default ${fallback})`)
         }
         for (const line of text.split('\n')) expect(line.length, line).to.be.at.most(80)
         expect(text).to.match(/pglobalxact run --state-dir DIR[^]*pglobalxact install[^]*pglobalxact uninstall[^]*Exit status/)
