@@ -18,7 +18,7 @@ export async function examine(patient: Patient, complaint: Complaint): Promise<r
     const parts = await Promise.all([
         checkSidecar(patient, complaint.schema).then((checks) => rowsOf('sidecar', checks)),
         ...[...patient.keepers.values()]
-            .filter(({ node }) => node.address.active)
+            .filter(({ node }) => node.address.active && !node.address.lost)
             .map((keeper) =>
                 examineNode(patient, complaint, keeper).then((checks) => rowsOf(`node ${keeper.node.address.name}`, checks.filter(isNews)))
             )

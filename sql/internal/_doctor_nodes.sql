@@ -37,6 +37,16 @@ as $$
     select 'node.program_usage', m.name is not null, 'advice', 'node ' || m.name, format('role %s may not use server %s', quote_ident(m.role), quote_ident(m.name)),
            'it may run sets, and its exec on this node fails', format('grant usage on foreign server %s to %s;', quote_ident(m.name), quote_ident(m.role))
     from (select) one left join mapped m on m.program and m.has and not m.may
+    union all
+    select 'node.lost', n.name is not null, 'advice', 'node ' || n.name, format('declared lost by %s at %s: %s', n.lost_by, date_trunc('second', n.lost_at), n.lost_reason),
+           'sets that need it fail; should it come back, it is settled by the commit records, which are kept for it', format('select pglobalxact.remove_node(%L);', n.name)
+    from (select) one left join (pglobalxact.node n join pglobalxact.node_status s on s.node = n.number and not s.reachable)
+      on n.removed_at is null and n.lost_at is not null
+    union all
+    select 'node.found', n.name is not null, 'warning', 'node ' || n.name, format('declared lost by %s, and back', n.lost_by),
+           'what was left on it is settled, but new sets cannot use it yet', format('select * from pglobalxact.add_node(%L);', n.name)
+    from (select) one left join (pglobalxact.node n join pglobalxact.node_status s on s.node = n.number and s.reachable)
+      on n.removed_at is null and n.lost_at is not null
 $$;
 comment on function pglobalxact._doctor_nodes() is 'Internal. What doctor() checks about nodes on the coordinator itself.';
 revoke all on function pglobalxact._doctor_nodes() from public;

@@ -1,7 +1,7 @@
 import { startCluster, type Cluster } from '../support/cluster'
 import { requirePsql } from '../support/psql'
 import { World } from '../support/world'
-import { SETTINGS, WAY } from './doctor/nodes'
+import { LOST, SETTINGS, WAY } from './doctor/nodes'
 import { provokeAndCure } from './doctor/support'
 
 describe('doctor() on nodes', () => {
@@ -18,5 +18,6 @@ describe('doctor() on nodes', () => {
     })
 
     describe('the way to one', () => provokeAndCure(WAY, () => world))
+    describe('its loss', () => provokeAndCure(LOST, () => world))
     describe('its server', () => provokeAndCure(SETTINGS, () => world))
 })

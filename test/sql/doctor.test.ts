@@ -5,7 +5,7 @@ import { psql, requirePsql } from '../support/psql'
 import { until } from '../support/wait'
 import { World } from '../support/world'
 import { BOOKS, INSTALLATION, SERVER } from './doctor/coordinator'
-import { SETTINGS, WAY } from './doctor/nodes'
+import { LOST, SETTINGS, WAY } from './doctor/nodes'
 import { BACKLOG, DIRECTORY, DISK, PROCESS, SESSIONS } from './doctor/sidecar'
 import { checks, findings, shown, type Row } from './doctor/support'
 
@@ -46,7 +46,19 @@ describe('doctor()', () => {
     })
 
     it('has a case, provoked for real, for every finding there is', async () => {
-        const cases = [...SERVER, ...BOOKS, ...INSTALLATION, ...WAY, ...SETTINGS, ...PROCESS, BACKLOG, ...SESSIONS, ...DIRECTORY, ...DISK]
+        const cases = [
+            ...SERVER,
+            ...BOOKS,
+            ...INSTALLATION,
+            ...WAY,
+            ...LOST,
+            ...SETTINGS,
+            ...PROCESS,
+            BACKLOG,
+            ...SESSIONS,
+            ...DIRECTORY,
+            ...DISK
+        ]
         const tried = new Set([...cases.map(({ key }) => key), ...Object.keys(BEYOND)])
         const known = new Set([...(await checks(world)).map(({ key }) => key), ...Object.keys(FINDINGS)])
         expect([...tried].sort()).to.deep.equal([...known].sort())

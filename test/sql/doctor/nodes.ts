@@ -202,6 +202,45 @@ export const WAY: readonly Case[] = [
     }
 ]
 
+const loseB = async (world: World): Promise<void> => {
+    await b(world).stop()
+    await until(
+        'it is away',
+        async () => (await world.sql("select from pglobalxact.nodes() where node = 'b' and not reachable")).length > 0
+    )
+    await world.sql("select * from pglobalxact.lose_node('b', 'flooded', confirm => 'yes')")
+}
+const isBack = async (world: World): Promise<void> => {
+    await b(world).start()
+    await until('it is back', async () => (await world.sql("select from pglobalxact.nodes() where node = 'b' and reachable")).length > 0)
+}
+
+export const LOST: readonly Case[] = [
+    {
+        key: 'node.lost',
+        title: 'it was declared lost',
+        severity: 'advice',
+        place,
+        finding: /^declared lost by postgres at .*: flooded$/,
+        provoke: loseB,
+        afterwards: async (world) => {
+            await b(world).start()
+            await world.sql("select * from pglobalxact.add_node('b')")
+        }
+    },
+    {
+        key: 'node.found',
+        title: 'it was declared lost, and is back',
+        severity: 'warning',
+        place,
+        finding: /^declared lost by postgres, and back$/,
+        provoke: async (world) => {
+            await loseB(world)
+            await isBack(world)
+        }
+    }
+]
+
 export const SETTINGS: readonly Case[] = [
     {
         key: 'node.standby',

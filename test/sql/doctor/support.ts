@@ -94,6 +94,9 @@ export async function paste(world: World, place: string, text: string): Promise<
     const atHome = /pglobalxact\.|foreign server|on server|user mapping| server "?\w+"? options/.test(text)
     const cluster = node === undefined || atHome ? world.coordinator : world.nodes.get(node)!
     const { stderr, code } = await psql(cluster, { database: world.database }, `${text}\n`, { args: ['-v', 'ON_ERROR_STOP=1'] })
+    // A force shows its plan first, and what to type to carry it out.
+    const [, next] = /NOTICE: {2}nothing was done: this is the plan\n(?:HINT: {2}To carry it out: )(.*;)$/m.exec(stderr) ?? []
+    if (next !== undefined) return paste(world, place, next)
     expect({ stderr: stderr.trim(), code }, text).to.deep.equal({ stderr: '', code: 0 })
 }
 
