@@ -1,5 +1,6 @@
 import type { ConnectionConfig } from './connection'
 import { Client, type QueryResult, type QueryResultRow } from 'pg'
+import type { DatedEntry } from './journal'
 import type { NodeRow } from './nodeoptions'
 import type { Fate } from './protocol'
 import { destroy } from './session'
@@ -271,6 +272,21 @@ export class Catalog {
 
     async noteEvent(kind: string, setId: string | undefined, node: number | undefined, detail: string): Promise<void> {
         await this.ask('select pglobalxact._note_event($1, $2, $3, $4)', [kind, setId ?? null, node ?? null, detail])
+    }
+
+    async noteEvents(entries: readonly DatedEntry[]): Promise<void> {
+        await this.ask('select pglobalxact._note_events($1)', [JSON.stringify(entries)])
+    }
+
+    async rememberPeers(): Promise<void> {
+        await this.ask('select pglobalxact._remember_peers()')
+    }
+
+    /** Where this coordinator is, for people at its nodes: host[:port]/database. The sidecar runs beside it, so its host is this one's if it is local. */
+    place(ownHost: string): string {
+        const { host, port, database } = this.work
+        const name = host === '' || host.startsWith('/') || /^(localhost|127\.|::1)/.test(host) ? ownHost : host
+        return `${name}${port === 5432 ? '' : `:${port}`}/${database ?? ''}`
     }
 
     close(): void {

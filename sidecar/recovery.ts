@@ -1,9 +1,10 @@
 import { CoordinatorTrouble, type BranchStatusRow, type Catalog, type NodeStatusRow, type Verdict } from './catalog'
+import type { Journal } from './journal'
 import type { Log } from './log'
 import { describeFailure, type Node, type Prepared, type RemoteSession, type Scan } from './node'
 import { fateOf, parseGid, setId, why, type Action } from './protocol'
 import type { Resolver } from './resolver'
-import type { Problem } from './sqlstate'
+import { describeProblem, type Problem } from './sqlstate'
 
 /** What one pass over a node did, for recover(). */
 export interface Pass {
@@ -18,6 +19,7 @@ export interface Pass {
 interface Parts {
     readonly resolver: Resolver
     readonly log: Log
+    readonly journal: Pick<Journal, 'note'>
     readonly lostSets: 'report' | 'rollback'
     readonly retryCap: number
     readonly catalog: () => Catalog | undefined
@@ -117,7 +119,10 @@ export class Keeper {
                 await this.show(undefined, undefined, undefined)
                 return false
             }
-            if (this.reachable === false) this.parts.log.info('node is back', { node: this.node.address.name })
+            if (this.reachable === false) {
+                this.parts.log.info('node is back', { node: this.node.address.name })
+                this.parts.journal.note('node is back', `away since ${this.since.toISOString()}`, { node: this.node.address.number })
+            }
             await this.parts.resolver.sweep(this.node.address.number, true)
         }
         if (this.reachable !== true) this.since = new Date()
@@ -130,6 +135,7 @@ export class Keeper {
     private failed(message: string): void {
         if (this.reachable !== false) {
             this.parts.log.warning('node cannot be reached', { node: this.node.address.name, error: message })
+            this.parts.journal.note('node unreachable', message, { node: this.node.address.number })
             this.since = new Date()
         }
         this.reachable = false
@@ -210,6 +216,7 @@ export class Keeper {
         if (known !== undefined && known.nextTry > Date.now()) return
         const answer = await this.node.finish(action, branch.gid, branch.owner)
         if (answer.ok) {
+            this.noteSettled(action, branch, known?.attempts ?? 0)
             this.refusals.delete(branch.gid)
             this.seen.delete(branch.gid)
             pass[action === 'commit' ? 'committed' : 'rolled_back'] += 1
@@ -225,6 +232,8 @@ export class Keeper {
             await this.checkGone(action, branch, scan)
         } else {
             const attempts = (known?.attempts ?? 0) + 1
+            if (known === undefined || known.problem.sqlstate !== answer.problem.sqlstate)
+                this.parts.journal.note('attempt failed', describeProblem(answer.problem), this.about(branch))
             const wait = Math.min(this.parts.retryCap, 100 * 2 ** Math.min(attempts - 1, 20))
             this.refusals.set(branch.gid, { attempts, nextTry: Date.now() + wait * (0.5 + Math.random() / 2), problem: answer.problem })
             if (attempts === 1) {
@@ -236,6 +245,17 @@ export class Keeper {
                 })
             }
         }
+    }
+
+    private noteSettled(action: Action, branch: Prepared, failures: number): void {
+        const reason = this.verdicts.get(branch.gid)?.reason ?? ''
+        this.parts.journal.note(`${fateOf(action)} by recovery`, reason, this.about(branch))
+        if (failures > 0) this.parts.journal.note('healed', `${fateOf(action)} after ${failures} failed attempts`, this.about(branch))
+    }
+
+    private about(branch: Prepared): { readonly set: string | undefined; readonly node: number } {
+        const gid = parseGid(branch.gid)
+        return { set: gid && setId(gid), node: this.node.address.number }
     }
 
     /** Gone before it was finished here: by its own session, or by hand, against the decision perhaps. */
@@ -294,6 +314,9 @@ export class Keeper {
             if (!orphaned.has(session.name)) continue
             try {
                 if (await this.node.endSession(session)) {
+                    this.parts.journal.note('ended a session', `pid ${session.pid}: its local transaction is over`, {
+                        node: this.node.address.number
+                    })
                     this.parts.log.info('ended a remote session whose local transaction is over', {
                         node: this.node.address.name,
                         pid: session.pid

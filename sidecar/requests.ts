@@ -1,6 +1,7 @@
 import type { Catalog, Request } from './catalog'
 import type { Log } from './log'
 import { checkNode } from './nodecheck'
+import { lookAtPrepared } from './prepared'
 import { makeGid, parseGid, setId, type Action } from './protocol'
 import type { Keeper } from './recovery'
 import type { Branch, Resolver } from './resolver'
@@ -82,6 +83,8 @@ export class Requests {
                 })
             case 'acknowledge':
                 return this.parts.catalog.acknowledge(text('set'), text('by'), text('reason')).then((outcome) => ({ outcome }))
+            case 'prepared':
+                return lookAtPrepared(this.parts, Number(given['most']))
             case 'add_node':
                 return this.addNode(text('server'), text('by'))
             case 'check_node':

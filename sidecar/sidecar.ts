@@ -5,6 +5,7 @@ import { coordinatorConnection, type ConnectionConfig } from './connection'
 import { Doorbell } from './doorbell'
 import type { FaultPoints } from './fault'
 import { NEWEST_MIGRATION } from './install'
+import { Journal } from './journal'
 import type { Log } from './log'
 import { NodeSet } from './nodeset'
 import { Refusal } from './refusal'
@@ -25,6 +26,7 @@ const PATIENCE = 3 // times what a node may take: a coordinator that answers not
 const HEARTBEAT = 5000
 const ECHO = 10_000
 const PURGE = 60_000
+const LAST_WORDS = 1000 // ms
 
 /** What exists from the first time this sidecar acted: it outlives connections to the coordinator. */
 interface Acting {
@@ -42,6 +44,7 @@ export class Sidecar {
     private acting: Acting | undefined
     private readonly connection: ConnectionConfig
     private readonly doorbell: Doorbell
+    private readonly journal: Journal
     private stopping = false
     private last = { heartbeat: 0, echo: 0, purge: 0, complaint: '' }
 
@@ -55,6 +58,7 @@ export class Sidecar {
     ) {
         this.connection = { ...coordinatorConnection(config), query_timeout: Math.max(LEAST_PATIENCE, PATIENCE * config.nodeTimeout) }
         this.doorbell = new Doorbell(this.connection, log)
+        this.journal = new Journal(log)
     }
 
     /** Everything that can be wrong with the state directory is said here, before the database is needed. */
@@ -102,26 +106,31 @@ export class Sidecar {
     private async serve(): Promise<void> {
         const catalog = await this.connect()
         if (catalog === undefined) return
+        let acted = false
         try {
             await this.checkSchema(catalog)
             const welcome = await this.election(catalog)
             if (welcome === undefined) return
             await this.doorbell.open()
-            const acting = (this.acting ??= this.beginActing(welcome.coordinator!))
+            const acting = (this.acting ??= this.beginActing(welcome.coordinator!, catalog.place(this.who.host)))
             this.checkCoordinator(acting.coordinator, welcome.coordinator!)
             acting.version = welcome.version ?? 0
             await catalog.closeRequests()
             this.catalog = catalog
+            acted = true
             this.complain(undefined)
+            this.journal.note('sidecar acting', `host ${this.who.host}, pid ${this.who.pid}, home ${this.directory.home}`)
             this.log.info('acting', { coordinator: acting.coordinator, home: this.directory.home })
             await acting.nodes.refresh(catalog)
             const house = this.keepHouse(catalog, acting)
             await this.lookForSets(catalog, acting)
             await house
+            if (this.stopping) await this.sayGoodbye(catalog)
         } catch (error) {
             if (error instanceof Refusal) throw error
             if (!this.stopping) this.complain(`lost the coordinator: ${messageOf(error)}`)
         } finally {
+            if (acted && !this.stopping) this.journal.note('coordinator lost', 'decided sets are finished without it')
             this.catalog = undefined
             catalog.close()
         }
@@ -179,7 +188,14 @@ export class Sidecar {
         }
     }
 
-    private beginActing(coordinator: string): Acting {
+    /** The last lines of history. A coordinator that does not take them must not keep the process. */
+    private async sayGoodbye(catalog: Catalog): Promise<void> {
+        this.journal.note('sidecar stopped', 'as it was told to')
+        await Promise.race([this.journal.flush(catalog), sleep(LAST_WORDS, undefined, { ref: false })])
+    }
+
+    private beginActing(coordinator: string, place: string): Acting {
+        this.journal.note('sidecar started', `version ${this.who.version}`)
         if (this.read.coordinator !== undefined) this.checkCoordinator(this.read.coordinator, coordinator)
         const state = StateFile.open(
             this.config.stateDir,
@@ -192,6 +208,8 @@ export class Sidecar {
         const nodes: NodeSet = new NodeSet({
             coordinator,
             home: this.directory.home,
+            place,
+            journal: this.journal,
             config: this.config,
             log: this.log,
             catalog: () => this.catalog,
@@ -201,6 +219,7 @@ export class Sidecar {
             state,
             nodes: nodes.byNumber,
             log: this.log,
+            journal: this.journal,
             fault: this.fault,
             coordinator,
             retryCap: this.config.retryCap,
@@ -297,10 +316,12 @@ export class Sidecar {
         const now = Date.now()
         acting.resolver.tellProgress()
         await acting.resolver.writeBack()
+        await this.journal.flush(catalog)
         await acting.nodes.refresh(catalog)
         void acting.state.tidy()
         if (now - this.last.heartbeat > HEARTBEAT || acting.state.problem !== undefined) {
             this.last.heartbeat = now
+            await catalog.rememberPeers()
             await catalog.heartbeat(acting.state.bytes, acting.state.sets, acting.state.problem ?? 'acting')
         }
         if (now - this.last.echo > ECHO) {
