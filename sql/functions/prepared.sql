@@ -60,7 +60,8 @@ begin
     )
     select l.node, l.manager, l.gid, l.database, l.owner, date_trunc('second', greatest(l.age, interval '0')), l.blocked, l.holds_back, l.locks, l.note
     from lines l
-    order by l.rank, l.age desc nulls last, l.node, l.gid;
+    -- Clocks are compared in whole seconds: the nodes were not asked in the same instant.
+    order by l.rank, date_trunc('second', l.age) desc, l.node, l.age desc, l.gid;
 end
 $$;
 comment on function pglobalxact.prepared() is

@@ -62,7 +62,7 @@ with recursive prepared as materialized (
     select r.gid, case when r.here then
                string_agg(r.name || ' ' || replace(m.wanted, 'Lock', ''), ', ' order by r.rank) filter (where r.rank <= 3)
                || case when count(*) > 3 then format(', %s more', count(*) - 3) else '' end
-           else format('%s relations', count(*)) end as locks
+           else format('%s relation%s', count(*), case when count(*) > 1 then 's' else '' end) end as locks
     from ranked r join modes m on m.strength = r.strength
     group by r.gid, r.here
 )
