@@ -64,7 +64,7 @@ begin
     ), newest as (
         select l.* from lines l where l.at >= horizon order by l.at desc, l.nth desc limit most
     )
-    select w.at, w.set_id, n.name::text, w.what, w.who, w.detail
+    select date_trunc('second', w.at)::timestamptz(0), w.set_id, n.name::text, w.what, w.who, w.detail
     from newest w left join pglobalxact.node n on n.number = w.node
     order by w.at, w.nth;
 end

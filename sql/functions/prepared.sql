@@ -58,7 +58,7 @@ begin
         select 2, r.node, null, null, null, null, null, null, null, null, format('%s younger ones are not listed: %s in all', r.total - r.listed, r.total)
         from rest r where r.total > r.listed
     )
-    select l.node, l.manager, l.gid, l.database, l.owner, date_trunc('second', greatest(l.age, interval '0')), l.blocked, l.holds_back, l.locks, l.note
+    select l.node, l.manager, l.gid, l.database, l.owner, case when l.age is not null then date_trunc('second', greatest(l.age, interval '0')) end, l.blocked, l.holds_back, l.locks, l.note
     from lines l
     -- Clocks are compared in whole seconds: the nodes were not asked in the same instant.
     order by l.rank, date_trunc('second', l.age) desc, l.node, l.age desc, l.gid;
