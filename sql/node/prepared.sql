@@ -1,7 +1,8 @@
 -- Every prepared transaction of this server, the oldest first: up to $1 of this database and as many of others, as
 -- pg_prepared_xacts is the server's. In one row. "server" tells two databases of one server from two servers: the system
 -- identifier would not (a restored copy has its original's), and it may be forbidden to read; two servers never start
--- in the same microsecond at the same port.
+-- in the same microsecond at the same port. Sessions that wait count among the 100 that wait longest. Ten thousand prepared
+-- transactions take it some tenths of a second.
 with recursive prepared as materialized (
     select p.transaction, p.gid, p.prepared, p.owner, p.database, p.database = current_database() as here,
            row_number() over (partition by p.database = current_database() order by p.prepared, p.gid) as place
@@ -18,32 +19,39 @@ with recursive prepared as materialized (
     ('ExclusiveLock', '{RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}', 7),
     ('AccessExclusiveLock', '{AccessShareLock,RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,ShareRowExclusiveLock,ExclusiveLock,AccessExclusiveLock}', 8)
 ), locks as materialized (
-    select l.pid, l.virtualtransaction as holder, l.granted, l.mode, l.locktype, l.database, l.relation, l.transactionid, l.waitstart,
+    -- A prepared transaction has no pid: its locks are those of the holder of the lock on its xid, the oldest of the holder's xids
+    -- (subtransactions have theirs). No join and no filter here, as the planner would take ten thousand of them for one.
+    select case when l.pid is null and l.granted and l.mode <> 'SIReadLock' then
+               max(case when l.pid is null and l.granted and l.locktype = 'transactionid' then age(l.transactionid) end)
+               over (partition by l.pid, l.virtualtransaction) end as holder_age,
+           case when not l.granted then l.pid end as waiter, l.waitstart, l.mode, l.locktype, l.relation,
            row(l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid, l.objid, l.objsubid)::text as target
     from pg_catalog.pg_locks l
-    where l.mode <> 'SIReadLock' and (l.pid is null or not l.granted) and exists (select from shown)
+    where exists (select from shown)
 ), held as materialized (
-    -- A prepared transaction has no pid: its locks are those of the holder that has the lock on its xid.
-    select s.gid, s.here, l.mode, l.locktype, l.database, l.relation, l.target
-    from shown s
-    join locks x on x.locktype = 'transactionid' and x.transactionid = s.transaction and x.granted and x.pid is null
-    join locks l on l.holder = x.holder and l.pid is null and l.granted
-), waits as materialized (
-    -- Of the 200 sessions that wait longest. Whom they wait for is 0 for any prepared transaction: the target tells which.
-    select w.pid, b.pid as blocker
-    from (select l.pid from locks l where not l.granted and l.pid is not null group by l.pid order by min(l.waitstart) limit 200) w
-    cross join lateral unnest(pg_catalog.pg_blocking_pids(w.pid)) as b (pid)
-), blocked (gid, pid) as (
-    select h.gid, w.pid
-    from waits w
-    join locks l on l.pid = w.pid and not l.granted
-    join modes m on m.wanted = l.mode
-    join held h on h.target = l.target and h.mode = any (m.conflicts)
-    where w.blocker = 0
+    select s.gid, s.here, l.mode, l.locktype, l.relation, l.target
+    from shown s join locks l on l.holder_age = age(s.transaction)
+), waiters as materialized (
+    select w.waiter as pid, w.mode, w.target, pg_catalog.pg_blocking_pids(w.waiter) as blockers
+    from (select l.waiter, l.mode, l.target from locks l where l.waiter is not null order by l.waitstart limit 100) w
+), behind as materialized (
+    select b.pid as blocker, w.pid from waiters w cross join lateral unnest(w.blockers) as b (pid)
+), queues (head, pid) as (
+    select w.pid, w.pid from waiters w
     union
-    select b.gid, w.pid from blocked b join waits w on w.blocker = b.pid
+    select q.head, b.pid from queues q join behind b on b.blocker = q.pid
+), direct as materialized (
+    -- To wait for a prepared transaction is to wait for 0: which one, the target of the lock tells.
+    select h.gid, array_agg(distinct w.pid) as pids
+    from waiters w join held h on h.target = w.target join modes m on m.wanted = w.mode and h.mode = any (m.conflicts)
+    where 0 = any (w.blockers)
+    group by h.gid
 ), victims as (
-    select b.gid, count(*) as sessions from blocked b group by b.gid
+    select d.gid, c.sessions
+    from direct d
+    join (select p.pids, count(distinct q.pid) as sessions
+          from (select distinct e.pids from direct e) p cross join lateral unnest(p.pids) as u (pid) join queues q on q.head = u.pid
+          group by p.pids) c on c.pids = d.pids
 ), tables as (
     select h.gid, h.here, h.relation, max(m.strength) as strength,
            case when not h.here then null
