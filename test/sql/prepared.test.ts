@@ -146,6 +146,17 @@ describe('prepared()', () => {
         expect(await count()).to.deep.equal({ row: 4, elsewhere: 2 })
     })
 
+    it('counts no session for a lock that is not in its way', async () => {
+        const b = world.nodes.get('b')!
+        await prepare(b, world.database, 'writes are locked out', 'lock account in share mode; select pg_current_xact_id()')
+        await prepare(b, world.database, 'reads', 'select from account; select pg_current_xact_id()')
+        await wait('b', 'update account set balance = 8 where id = 1')
+        expect(Object.fromEntries((await look()).map((row) => [row.gid!, row.blocked]))).to.deep.equal({
+            'writes are locked out': 1,
+            reads: 0
+        })
+    })
+
     it('names three tables it locks, the strongest lock of each first, and counts the rest', async () => {
         await world.node(
             'b',
@@ -220,23 +231,27 @@ describe('prepared()', () => {
 
     it('lists a thousand of a node, the oldest, and how many there are', async () => {
         const many = await startCluster({ name: 'many', settings: { max_prepared_transactions: 1100, fsync: false } })
+        const crowded = await World.create({
+            name: 'crowd',
+            nodes: ['m'],
+            clusters: { m: many },
+            // Others may be using the machine.
+            sidecarArgs: ['--node-timeout', '30000']
+        })
+        const client = await many.connect({ database: crowded.database })
         try {
-            const crowded = await World.create({ name: 'crowd', nodes: ['m'], clusters: { m: many } })
-            try {
-                const client = await many.connect({ database: crowded.database })
-                await client.query('create table t (id int)')
-                for (let i = 1; i <= 1020; i++) await client.query(`begin; insert into t values (${i}); prepare transaction 'job ${i}'`)
-                const rows = await crowded.admin<Line>('select * from pglobalxact.prepared()')
-                const there = rows.filter((row) => row.place === 'm')
-                expect(there).to.have.lengthOf(1001)
-                expect([there[0]!.gid, there[999]!.gid]).to.deep.equal(['job 1', 'job 1000'])
-                expect(there.at(-1)!.note).to.equal('20 younger ones are not listed: 1020 in all')
-                for (let i = 1; i <= 1020; i++) await client.query(`rollback prepared 'job ${i}'`)
-                await client.end()
-            } finally {
-                await crowded.destroy()
-            }
+            await client.query('create table t (id int)')
+            for (let i = 1; i <= 1020; i++) await client.query(`begin; insert into t values (${i}); prepare transaction 'job ${i}'`)
+            const rows = await crowded.admin<Line>('select * from pglobalxact.prepared()')
+            const there = rows.filter((row) => row.place === 'm')
+            expect(there).to.have.lengthOf(1001)
+            expect([there[0]!.gid, there[999]!.gid]).to.deep.equal(['job 1', 'job 1000'])
+            expect(there.at(-1)!.note).to.equal('20 younger ones are not listed: 1020 in all')
         } finally {
+            const { rows } = await client.query<{ gid: string }>('select gid from pg_prepared_xacts')
+            for (const { gid } of rows) await client.query(`rollback prepared '${gid}'`)
+            await client.end()
+            await crowded.destroy()
             await many.destroy()
         }
     })
