@@ -41,10 +41,9 @@ with recursive prepared as materialized (
     union
     select q.head, b.pid from queues q join behind b on b.blocker = q.pid
 ), direct as materialized (
-    -- To wait for a prepared transaction is to wait for 0: which one, the target of the lock tells.
+    -- pg_blocking_pids calls every prepared transaction 0: which one it is, the target of the lock tells, and its mode.
     select h.gid, array_agg(distinct w.pid) as pids
     from waiters w join held h on h.target = w.target join modes m on m.wanted = w.mode and h.mode = any (m.conflicts)
-    where 0 = any (w.blockers)
     group by h.gid
 ), victims as (
     select d.gid, c.sessions
@@ -77,7 +76,7 @@ with recursive prepared as materialized (
 select extract(epoch from pg_postmaster_start_time()) || ':' || current_setting('port') as server, current_database()::text as database,
        (select jsonb_object_agg(t.database, t.n) from (select p.database, count(*) as n from prepared p group by p.database) t) as totals,
        coalesce((select jsonb_agg(jsonb_build_object('gid', s.gid, 'xid', s.transaction::text, 'owner', s.owner, 'database', s.database,
-                    'age', clock_timestamp() - s.prepared, 'blocked', coalesce(v.sessions, 0), 'holds_back', age(s.transaction), 'locks', k.locks)
+                    'age', (select clock_timestamp()) - s.prepared, 'blocked', coalesce(v.sessions, 0), 'holds_back', age(s.transaction), 'locks', k.locks)
                     order by s.prepared, s.gid)
                  from shown s left join victims v on v.gid = s.gid left join locked k on k.gid = s.gid), '[]') as prepared,
        coalesce((select jsonb_agg(distinct jsonb_build_object('name', a.application_name, 'address', host(a.client_addr)))
