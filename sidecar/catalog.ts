@@ -1,5 +1,6 @@
 import type { ConnectionConfig } from './connection'
 import { Client, type QueryResult, type QueryResultRow } from 'pg'
+import type { DatedEntry } from './journal'
 import { loginPid } from './nodefacts'
 import type { NodeRow } from './nodeoptions'
 import type {
@@ -240,6 +241,21 @@ export class Catalog {
 
     get loginPid(): number | undefined {
         return loginPid(this.main)
+    }
+
+    async noteEvents(entries: readonly DatedEntry[]): Promise<void> {
+        await this.ask('select pglobalxact._note_events($1)', [JSON.stringify(entries)])
+    }
+
+    async rememberPeers(): Promise<void> {
+        await this.ask('select pglobalxact._remember_peers()')
+    }
+
+    /** Where this coordinator is, for people at its nodes: host[:port]/database. The sidecar runs beside it, so its host is this one's if it is local. */
+    place(ownHost: string): string {
+        const { host, port, database } = this.work
+        const name = host === '' || host.startsWith('/') || /^(localhost|127\.|::1)/.test(host) ? ownHost : host
+        return `${name}${port === 5432 ? '' : `:${port}`}/${database ?? ''}`
     }
 
     close(): void {

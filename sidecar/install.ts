@@ -7,7 +7,7 @@ import { applyCode, runFile } from './applycode'
 import type { Config } from './config'
 import { coordinatorConnection } from './connection'
 import { Refusal } from './refusal'
-import { SQL_DIRECTORY } from './sqlfiles'
+import { nodeSql, SQL_DIRECTORY } from './sqlfiles'
 import { messageOf, property } from './sqlstate'
 
 type Say = (line: string) => void
@@ -37,7 +37,7 @@ export async function install(config: Config, say: Say): Promise<void> {
         await client.query("select set_config('role', 'none', false), set_config('search_path', 'pg_catalog', false)")
         const loopback = await createLoopback(client)
         await client.query("select set_config('role', 'pglobalxact', false)")
-        await applyCode(client, { 'extschema:dblink': dblink, loopback_role: loopback })
+        await applyCode(client, { 'extschema:dblink': dblink, loopback_role: loopback, 'node:prepared': nodeSql('prepared') })
         await client.query("select set_config('role', 'none', false)")
         const { rows } = await client.query<{ id: string; name: string }>(
             'select id, current_database() as name from pglobalxact.coordinator'

@@ -53,6 +53,8 @@ export interface Stake {
 export interface NodeSettings {
     readonly coordinator: string
     readonly home: string
+    /** Where the coordinator is, for people at the node: host[:port]/database. */
+    readonly place: string
     readonly timeout: number
     readonly connections: number
 }
@@ -195,6 +197,27 @@ export class Node {
         return rows[0]!
     }
 
+    /** One row, read on a connection of its own: it disturbs no branch, and needs no fence. Throws when it takes longer than a node may. */
+    async lookOnce<T extends object>(sql: string, values: unknown[]): Promise<T> {
+        const late = new AbortController()
+        const look = async (): Promise<T> => {
+            const client = await this.open()
+            const stop = (): void => destroy(client)
+            late.signal.addEventListener('abort', stop)
+            if (late.signal.aborted) stop()
+            try {
+                return (await client.query<T>(sql, values)).rows[0]!
+            } finally {
+                stop()
+            }
+        }
+        const timer = setTimeout(() => late.abort(), this.settings.timeout)
+        const tooLate = new Promise<never>((_, fail) =>
+            late.signal.addEventListener('abort', () => fail(new Error(`no answer within ${this.settings.timeout} ms`)))
+        )
+        return Promise.race([look(), tooLate]).finally(() => clearTimeout(timer))
+    }
+
     close(): void {
         this.closed = true
         const client = this.fence
@@ -238,18 +261,22 @@ export class Node {
         return Number.parseInt(this.settings.coordinator, 16) | 0
     }
 
+    /** A few digits of the home tell it from others well enough, and leave room for the place. */
     private get homeName(): string {
-        return `pgx_${this.settings.coordinator}_sidecar_${this.settings.home}_`
+        return `pgx_${this.settings.coordinator}_sidecar_${this.settings.home.slice(0, 4)}_`
     }
 
-    /** Unlike its home, a process cannot be copied: a session of this name is this process's own. */
+    /**
+     * Unlike its home, a process cannot be copied: a session of this name is this process's own. Behind it stands where the
+     * coordinator is (read by sql/internal/_peer_of.sql): who finds a branch at the node can ask there.
+     */
     private get sessionName(): string {
-        return `${this.homeName}${this.address.number}_${PROCESS}`
+        return sessionName(`${this.homeName}${this.address.number}_${PROCESS}`, this.settings.place)
     }
 
     private describeRival({ pid, name }: Holder): string {
         const [, number, process] =
-            /^(\d+)_([0-9a-f]{8})$/.exec(name.startsWith(this.homeName) ? name.slice(this.homeName.length) : '') ?? []
+            /^(\d+)_([0-9a-f]{8})(?: |$)/.exec(name.startsWith(this.homeName) ? name.slice(this.homeName.length) : '') ?? []
         if (process === PROCESS) return `this database is a node already, under another foreign server: number ${number}`
         if (process !== undefined) return `held by an earlier session of this sidecar, or by a copy of its host: pid ${pid}, ${name}`
         return `held by another sidecar of this coordinator or of a copy of it: pid ${pid}, ${name}`
@@ -281,6 +308,15 @@ export class Node {
         }
         return `every fence lock is held by others: ${squatter?.role ?? 'unknown'}`
     }
+}
+
+/** PostgreSQL keeps 63 bytes of a name, and replaces what is not ASCII: done here, so that what it shows is what was said. "~" ends what is cut. */
+export function sessionName(name: string, place: string): string {
+    const room = 63 - name.length - 1
+    const plain = place.replace(/[^ -~]/g, '?')
+    if (plain.length <= room) return `${name} ${plain}`
+    const short = plain.replace(/^([^/.:]+\.)[^/:]*/, (_, first: string) => first.slice(0, -1))
+    return `${name} ${short.length <= room ? short : `${short.slice(0, room - 1)}~`}`
 }
 
 export const describeFailure = (error: unknown): { sqlstate: string | undefined; message: string } => ({

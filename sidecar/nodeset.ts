@@ -1,5 +1,6 @@
 import type { Catalog } from './catalog'
 import type { Config } from './config'
+import type { Journal } from './journal'
 import type { Log } from './log'
 import { Node } from './node'
 import { readAddress } from './nodeoptions'
@@ -12,6 +13,8 @@ const SOONEST_RETURN = 1000 // ms between looks whether a node is due to be trie
 interface Parts {
     readonly coordinator: string
     readonly home: string
+    readonly place: string
+    readonly journal: Journal
     readonly config: Config
     readonly log: Log
     readonly tally: Tally
@@ -49,6 +52,7 @@ export class NodeSet {
                     {
                         coordinator: this.parts.coordinator,
                         home: this.parts.home,
+                        place: this.parts.place,
                         timeout: this.parts.config.nodeTimeout,
                         connections: this.parts.config.connectionsPerNode
                     },
@@ -75,6 +79,7 @@ export class NodeSet {
             new Keeper(node, {
                 resolver: this.parts.resolver(),
                 log: this.parts.log,
+                journal: this.parts.journal,
                 lostSets: this.parts.config.lostSets,
                 retryCap: this.parts.config.retryCap,
                 catalog: this.parts.catalog,

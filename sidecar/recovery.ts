@@ -1,11 +1,13 @@
 import { CoordinatorTrouble, type Catalog } from './catalog'
 import type { DecidedSet, Verdict, VerdictWord } from './records'
 import { Report, type Failure, type Refused } from './report'
+import type { Journal } from './journal'
 import { endOrphans } from './orphans'
 import type { Log } from './log'
 import { describeFailure, type Node, type Prepared, type Scan } from './node'
 import { fateOf, parseGid, setId, why, type Action } from './protocol'
 import type { Resolver } from './resolver'
+import { describeProblem } from './sqlstate'
 
 /** What one pass over a node did, for recover(). */
 export interface Pass {
@@ -35,6 +37,7 @@ export interface Sight {
 interface Parts {
     readonly resolver: Resolver
     readonly log: Log
+    readonly journal: Pick<Journal, 'note'>
     readonly lostSets: 'report' | 'rollback'
     readonly retryCap: number
     readonly catalog: () => Catalog | undefined
@@ -119,7 +122,7 @@ export class Keeper {
             await this.settle(scan, pass)
             await this.findLost()
             const catalog = this.parts.catalog()
-            if (scan.sessions.length > 0 && catalog !== undefined) await endOrphans(this.node, catalog, scan.sessions, this.parts.log)
+            if (scan.sessions.length > 0 && catalog !== undefined) await endOrphans(this.node, catalog, scan.sessions, this.parts)
             await this.lookAtMemberships()
             await this.show(scan, latency)
         } catch (error) {
@@ -148,7 +151,10 @@ export class Keeper {
                 await this.show()
                 return false
             }
-            if (this.reachable === false) this.parts.log.info('node is back', { node: this.node.address.name })
+            if (this.reachable === false) {
+                this.parts.log.info('node is back', { node: this.node.address.name })
+                this.parts.journal.note('node is back', `away since ${this.since.toISOString()}`, { node: this.node.address.number })
+            }
             await this.parts.resolver.sweep(this.node.address.number, true)
             this.mayHaveLost = true
         }
@@ -196,6 +202,7 @@ export class Keeper {
     private failed(message: string): void {
         if (this.reachable !== false) {
             this.parts.log.warning('node cannot be reached', { node: this.node.address.name, error: message })
+            this.parts.journal.note('node unreachable', message, { node: this.node.address.number })
             this.since = new Date()
         }
         this.reachable = this.answers = false
@@ -276,6 +283,7 @@ export class Keeper {
         if (known !== undefined && known.nextTry > Date.now()) return
         const answer = await this.node.finish(action, branch.gid, branch.owner)
         if (answer.ok) {
+            this.noteSettled(action, branch, known?.attempts ?? 0)
             this.refusals.delete(branch.gid)
             this.seen?.delete(branch.gid)
             pass[action === 'commit' ? 'committed' : 'rolled_back'] += 1
@@ -291,6 +299,8 @@ export class Keeper {
             await this.checkGone(action, branch, scan)
         } else {
             const attempts = (known?.attempts ?? 0) + 1
+            if (known === undefined || known.problem.sqlstate !== answer.problem.sqlstate)
+                this.parts.journal.note('attempt failed', describeProblem(answer.problem), this.about(branch))
             const wait = Math.min(this.parts.retryCap, 100 * 2 ** Math.min(attempts - 1, 20))
             this.refusals.set(branch.gid, { attempts, nextTry: Date.now() + wait * (0.5 + Math.random() / 2), problem: answer.problem })
             if (attempts === 1) {
@@ -302,6 +312,17 @@ export class Keeper {
                 })
             }
         }
+    }
+
+    private noteSettled(action: Action, branch: Prepared, failures: number): void {
+        const reason = this.verdicts.get(branch.gid)?.reason ?? ''
+        this.parts.journal.note(`${fateOf(action)} by recovery`, reason, this.about(branch))
+        if (failures > 0) this.parts.journal.note('healed', `${fateOf(action)} after ${failures} failed attempts`, this.about(branch))
+    }
+
+    private about(branch: Prepared): { readonly set: string | undefined; readonly node: number } {
+        const gid = parseGid(branch.gid)
+        return { set: gid && setId(gid), node: this.node.address.number }
     }
 
     /** Gone before it was finished here: by its own session, or by hand, against the decision perhaps. */

@@ -3,6 +3,7 @@ import { itemOf } from './nodecheck'
 import { describe, force } from './force'
 import { forget, loseNode } from './lose'
 import { preparedNow } from './plan'
+import { lookAtPrepared } from './prepared'
 import type { Request } from './records'
 import { RequestError, UNKNOWN_OBJECT, unknownSet, WRONG_STATE, type RequestParts } from './request'
 import { messageOf, property, sqlstateOf } from './sqlstate'
@@ -64,6 +65,8 @@ export class Requests {
                 return forget(this.parts, text('set'), { reason: text('reason'), by: text('by'), confirm: optional('confirm') })
             case 'acknowledge':
                 return this.parts.catalog.acknowledge(text('set'), text('by'), text('reason')).then((outcome) => ({ outcome }))
+            case 'prepared':
+                return lookAtPrepared(this.parts, Number(given['most']))
             case 'add_node':
                 return this.addNode(text('server'), text('by'))
             case 'check_node':

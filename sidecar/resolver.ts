@@ -1,10 +1,11 @@
 import type { Catalog } from './catalog'
 import type { CompleteRow, DecidedSet, FateRow } from './records'
 import type { FaultPoints } from './fault'
+import type { Journal } from './journal'
 import type { Log } from './log'
 import type { Node } from './node'
 import { fateOf, makeGid, setId, why, type Action, type Fate, type SetKey } from './protocol'
-import type { Problem } from './sqlstate'
+import { describeProblem, type Problem } from './sqlstate'
 import type { StateFile } from './statefile'
 import type { BranchFacts, StateEvent } from './statelines'
 import type { Tally } from './tally'
@@ -45,6 +46,7 @@ interface Parts {
     readonly nodes: ReadonlyMap<number, Node>
     readonly log: Log
     readonly tally: Tally
+    readonly journal: Pick<Journal, 'note'>
     readonly fault: FaultPoints
     readonly coordinator: string
     readonly retryCap: number
@@ -276,6 +278,8 @@ export class Resolver {
 
     private retryLater(branch: Branch, problem: Problem): void {
         branch.attempts += 1
+        if (branch.attempts === 1 || branch.problem?.sqlstate !== problem.sqlstate)
+            this.parts.journal.note('attempt failed', describeProblem(problem), aboutBranch(branch))
         branch.problem = problem
         const wait = Math.min(this.parts.retryCap, FIRST_RETRY * 2 ** Math.min(branch.attempts - 1, 20))
         branch.nextTry = Date.now() + wait * (0.5 + Math.random() / 2)
@@ -291,6 +295,8 @@ export class Resolver {
     }
 
     private finished(branch: Branch, fate: NonNullable<Branch['fate']>): void {
+        if (branch.attempts > 0 && fate === fateOf(branch.action))
+            this.parts.journal.note('healed', `${fate} after ${branch.attempts} failed attempts`, aboutBranch(branch))
         branch.fate = fate
         branch.problem = undefined
         const status = fate === 'rolled back' ? 'rolled-back' : fate === 'committed' || fate === 'unknown' ? fate : undefined
@@ -363,3 +369,8 @@ export class Resolver {
         }
     }
 }
+
+const aboutBranch = (branch: Branch): { readonly set: string; readonly node: number } => ({
+    set: setId(branch.set.key),
+    node: branch.facts.node
+})

@@ -8,6 +8,7 @@ import { examine } from './doctor'
 import { Doorbell } from './doorbell'
 import type { FaultPoints } from './fault'
 import { NEWEST_MIGRATION } from './install'
+import { Journal } from './journal'
 import type { Log } from './log'
 import { Metrics } from './metrics'
 import { NodeSet } from './nodeset'
@@ -35,6 +36,7 @@ const HEARTBEAT = 5000
 const FIGURES = 2000 // ms between looks at what only the database counts
 const ECHO = 10_000
 const PURGE = 60_000
+const LAST_WORDS = 1000 // ms
 
 /** What exists from the first time this sidecar acted: it outlives connections to the coordinator. */
 interface Acting {
@@ -57,6 +59,7 @@ export class Sidecar {
     private readonly tally = new Tally()
     private readonly stateAlarm = new StateAlarm()
     private figures: Figures | undefined
+    private readonly journal: Journal
     private stopping = false
     private lookedAt = new Date()
     private last = { heartbeat: 0, echo: 0, figures: 0, purge: 0, complaint: '' }
@@ -72,6 +75,7 @@ export class Sidecar {
     ) {
         this.connection = { ...coordinatorConnection(config), query_timeout: Math.max(LEAST_PATIENCE, PATIENCE * config.nodeTimeout) }
         this.doorbell = new Doorbell(this.connection, log)
+        this.journal = new Journal(log)
     }
 
     /** Everything that can be wrong with the state directory is said here, before the database is needed. */
@@ -134,25 +138,30 @@ export class Sidecar {
         const catalog = await this.connect()
         if (catalog === undefined) return
         this.connected = true
+        let acted = false
         try {
             await this.checkSchema(catalog)
             const welcome = await this.election(catalog)
             if (welcome === undefined) return
             await this.doorbell.open()
-            const acting = (this.acting ??= this.beginActing(welcome.coordinator!))
+            const acting = (this.acting ??= this.beginActing(welcome.coordinator!, catalog.place(this.who.host)))
             acting.version = welcome.version ?? 0
             await catalog.closeRequests()
             this.catalog = catalog
+            acted = true
             this.complain(undefined)
+            this.journal.note('sidecar acting', `host ${this.who.host}, pid ${this.who.pid}, home ${this.directory.home}`)
             this.log.info('acting', { coordinator: acting.coordinator, home: this.directory.home })
             await acting.nodes.refresh(catalog)
             const house = this.keepHouse(catalog, acting)
             await this.lookForSets(catalog, acting)
             await house
+            if (this.stopping) await this.sayGoodbye(catalog)
         } catch (error) {
             if (error instanceof Refusal) throw error
             if (!this.stopping) this.complain(`lost the coordinator: ${messageOf(error)}`)
         } finally {
+            if (acted && !this.stopping) this.journal.note('coordinator lost', 'decided sets are finished without it')
             this.catalog = undefined
             this.connected = false
             catalog.close()
@@ -219,7 +228,14 @@ export class Sidecar {
         }
     }
 
-    private beginActing(coordinator: string): Acting {
+    /** The last lines of history. A coordinator that does not take them must not keep the process. */
+    private async sayGoodbye(catalog: Catalog): Promise<void> {
+        this.journal.note('sidecar stopped', 'as it was told to')
+        await Promise.race([this.journal.flush(catalog), sleep(LAST_WORDS, undefined, { ref: false })])
+    }
+
+    private beginActing(coordinator: string, place: string): Acting {
+        this.journal.note('sidecar started', `version ${this.who.version}`)
         const state = StateFile.open(
             this.config.stateDir,
             { coordinator, home: this.directory.home },
@@ -232,6 +248,8 @@ export class Sidecar {
         const nodes: NodeSet = new NodeSet({
             coordinator,
             home: this.directory.home,
+            place,
+            journal: this.journal,
             config: this.config,
             log: this.log,
             tally: this.tally,
@@ -243,6 +261,7 @@ export class Sidecar {
             nodes: nodes.byNumber,
             log: this.log,
             tally: this.tally,
+            journal: this.journal,
             fault: this.fault,
             coordinator,
             retryCap: this.config.retryCap,
@@ -350,10 +369,12 @@ export class Sidecar {
         const now = Date.now()
         acting.resolver.tellProgress()
         await acting.resolver.writeBack()
+        await this.journal.flush(catalog)
         await acting.nodes.refresh(catalog)
         void acting.state.tidy()
         if (now - this.last.heartbeat > HEARTBEAT || acting.state.problem !== undefined) {
             this.last.heartbeat = now
+            await catalog.rememberPeers()
             await catalog.heartbeat({
                 bytes: acting.state.bytes,
                 sets: acting.state.sets,

@@ -36,6 +36,10 @@ export const messageOf = (error: unknown): string => {
     return error instanceof Error ? error.message : String(error)
 }
 
+/** One line of it for people. */
+export const describeProblem = ({ sqlstate, message }: Pick<Problem, 'sqlstate' | 'message'>): string =>
+    sqlstate === undefined ? message : `${message} (${sqlstate})`
+
 export function property(error: unknown, name: string): string | undefined {
     if (typeof error !== 'object' || error === null) return undefined
     const value: unknown = Reflect.get(error, name)

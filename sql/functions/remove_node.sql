@@ -17,6 +17,7 @@ begin
             hint = 'See: select * from pglobalxact.branches(); wait for them, decide them with force_commit or force_rollback, or, if the node will not come back, lose_node.';
     end if;
     update pglobalxact.node n set removed_at = now() where n.number = gone.number;
+    insert into pglobalxact.event (kind, node, detail) values ('node removed', gone.number, '');
     notify pglobalxact;
 end
 $$;

@@ -34,12 +34,21 @@ as $$
                 else 'unknown' end as outcome,
            date_trunc('second', greatest(clock_timestamp() - s.started_at, interval '0')), s.nodes, s.prepared, s.finished, s.blocked, s.role, s.application, s.client, s.attempts,
            case when s.next_retry_at is not null then date_trunc('second', greatest(s.next_retry_at - clock_timestamp(), interval '0')) end, s.last_error
-    from summary s
-    order by case when s.outcome = 'mixed' then 0 when s.outcome = 'unknown' then 1 when s.last_error is not null then 2
-                  when s.outcome = 'in progress' then 4 else 3 end, s.started_at
+    from (
+        select s.*, case when s.outcome = 'mixed' then 0 when s.outcome = 'unknown' then 1 when s.last_error is not null then 2
+                         when s.outcome = 'in progress' then 4 else 3 end as rank
+        from summary s
+        union all
+        -- Branches of other coordinators, for which this database is a node: to be seen here, decided there.
+        select f.set_id, false, null, f.prepared_at, 1, 1, 0, 0, null, f.owner, null, null, 0, null,
+               format('branch of coordinator %s: ask there (%s): select * from pglobalxact.sets()', f.coordinator, f.where_to_ask), false, false, 5
+        from pglobalxact.foreign_branch f
+    ) s
+    order by s.rank, s.started_at
 $$;
 comment on function pglobalxact.sets() is
-    'Every set that is not over, the worst first: in doubt, decided but unfinished on some node, mixed or unknown and not acknowledged, in flight. '
+    'Every set that is not over, the worst first: in doubt, decided but unfinished on some node, mixed or unknown and not acknowledged, in flight; '
+    'last, branches of other coordinators that are prepared in this database. '
     'age since its local transaction began; prepared and finished count its branches, blocked the sessions on all nodes that wait for its locks (null: not looked yet); '
     'role, application and client tell who began it; last_error in the node''s words.';
 revoke all on function pglobalxact.sets() from public;

@@ -7,6 +7,8 @@ as $$
 declare
     horizon constant timestamptz := clock_timestamp() - (select c.retention from pglobalxact.coordinator c);
     purged integer;
+    requests integer;
+    events integer;
     last xid8;
 begin
     with old as (
@@ -24,9 +26,17 @@ begin
     select count(*), (array_agg(g.xid order by g.xid desc))[1] into purged, last from gone g;
     update pglobalxact.coordinator c set purged_to = last where last > c.purged_to;
     delete from pglobalxact.request q where q.id in (select o.id from pglobalxact.request o where coalesce(o.finished_at, o.taken_at) < horizon limit batch);
-    delete from pglobalxact.event e where e.id in (select o.id from pglobalxact.event o where o.at < horizon order by o.id limit batch);
-    return purged;
+    get diagnostics requests = row_count;
+    -- What happened to a set that is still on the books stays with it.
+    delete from pglobalxact.event e where e.id in (
+        select o.id from pglobalxact.event o
+        where o.at < horizon and not exists (select from pglobalxact.commit_record r
+            where r.outcome <> 'committed' and r.acknowledged_at is null and o.set_id = r.xid || '_' || r.nonce)
+        order by o.at limit batch);
+    get diagnostics events = row_count;
+    delete from pglobalxact.peer p where p.seen_at < horizon;
+    return greatest(purged, requests, events);
 end
 $$;
-comment on function pglobalxact._purge(integer) is 'Internal. Deletes a batch of commit records, requests and events older than the retention time; returns the sets deleted.';
+comment on function pglobalxact._purge(integer) is 'Internal. Deletes a batch of commit records, requests, events and peers older than the retention time; returns how many of the kind it deleted most of.';
 revoke all on function pglobalxact._purge(integer) from public;

@@ -13,6 +13,8 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     sets: { call: 'sets()', dba: true, watcher: true },
     branches: { call: 'branches()', dba: true, watcher: true },
     nodes: { call: 'nodes()', dba: true, watcher: true },
+    prepared: { call: 'prepared()', dba: true, watcher: true },
+    history: { call: 'history()', dba: true, watcher: true },
     requests: { call: 'requests()', dba: true, watcher: true },
     status: { call: 'status()', dba: true, watcher: true },
     state_lines: { call: 'state_lines()', dba: true, watcher: true },

@@ -34,6 +34,7 @@ function slowNode(catalog?: Catalog) {
     const keeper = new Keeper(node as unknown as Node, {
         resolver: resolver as unknown as Resolver,
         log,
+        journal: { note: () => undefined },
         lostSets: 'report',
         retryCap: 1000,
         catalog: () => catalog,
