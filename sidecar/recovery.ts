@@ -12,6 +12,8 @@ export interface Pass {
     committed: number
     rolled_back: number
     left_alone: number
+    /** Remote sessions whose local transaction was over. */
+    ended: number
     result: string
 }
 
@@ -84,14 +86,14 @@ export class Keeper {
     }
 
     private async pass(force: boolean): Promise<Pass> {
-        const pass: Pass = { node: this.node.address.name, prepared: 0, committed: 0, rolled_back: 0, left_alone: 0, result: 'ok' }
+        const pass: Pass = { node: this.node.address.name, prepared: 0, committed: 0, rolled_back: 0, left_alone: 0, ended: 0, result: 'ok' }
         try {
             if (!(await this.connected(force, pass))) return pass
             const started = performance.now()
             const scan = await this.node.scan()
             const latency = performance.now() - started
             await this.settle(scan, pass)
-            await this.endOrphans(scan.sessions)
+            pass.ended = await this.endOrphans(scan.sessions)
             await this.show(scan, latency, undefined)
         } catch (error) {
             if (error instanceof CoordinatorTrouble) {
@@ -281,9 +283,10 @@ export class Keeper {
      * Remote transactions whose local transaction is over (no SQL hook fires at a local ROLLBACK): seen on the node first,
      * then missing among the sets in flight on the coordinator. Ended only if the session is in that same transaction.
      */
-    private async endOrphans(sessions: readonly RemoteSession[]): Promise<void> {
+    private async endOrphans(sessions: readonly RemoteSession[]): Promise<number> {
         const catalog = this.parts.catalog()
-        if (sessions.length === 0 || catalog === undefined) return
+        if (sessions.length === 0 || catalog === undefined) return 0
+        let ended = 0
         const orphaned = new Set(
             await catalog.orphaned(
                 this.node.address.number,
@@ -294,6 +297,7 @@ export class Keeper {
             if (!orphaned.has(session.name)) continue
             try {
                 if (await this.node.endSession(session)) {
+                    ended += 1
                     this.parts.log.info('ended a remote session whose local transaction is over', {
                         node: this.node.address.name,
                         pid: session.pid
@@ -307,6 +311,7 @@ export class Keeper {
                 })
             }
         }
+        return ended
     }
 
     /** Tells the coordinator what is to be seen here; only what changed since it was last told. */

@@ -4,13 +4,17 @@ returns text
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    own constant text := pglobalxact._own_set_id();
 begin
-    return (select r.xid || '_' || r.nonce from pglobalxact.commit_record r
-    where r.xid = pg_current_xact_id_if_assigned()
-      and r.nonce = pglobalxact._nonce((select c.id from pglobalxact.coordinator c), r.xid, pg_postmaster_start_time()));
+    if own is null and (select s.last_value from pglobalxact.pause_switch s) <> 0 then
+        perform pglobalxact._refuse_paused();
+    end if;
+    return own;
 end
 $$;
 comment on function pglobalxact.set_id() is
-    'Id of the current transaction''s set, null before its first exec, query or enlist. Keep it before COMMIT: after a lost connection, outcome(set_id) tells what became of it.';
+    'Id of the current transaction''s set, null before its first exec, query or enlist. Keep it before COMMIT: after a lost connection, outcome(set_id) tells what became of it. '
+    'Error 55000 without a set while pglobalxact is paused: it cannot get one.';
 revoke all on function pglobalxact.set_id() from public;
 grant execute on function pglobalxact.set_id() to pglobalxact_user;
