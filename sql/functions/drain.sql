@@ -11,6 +11,7 @@ declare
     told jsonb;
     told_at timestamptz := '-infinity';
     asked bigint;
+    asked_at timestamptz := '-infinity';
     clean integer := 0;
 begin
     if pglobalxact._own_set_id() is not null then
@@ -41,7 +42,10 @@ begin
                     else 'Open: ' || pglobalxact._drain_text(look -> 'open', 20) || '.' end || E'\nThe pause stays in effect.',
                 'See: select * from pglobalxact.sets(); wait longer: select pglobalxact.drain(''10 minutes''); or let sets begin again: select pglobalxact.resume();');
         end if;
-        if look ->> 'open' is null and asked is null then
+        -- What is merely in doubt is what the sidecar saw at its last look at the node, and may be over by now.
+        if asked is null and (look ->> 'open' is null or clock_timestamp() >= asked_at + interval '1 second'
+                              and look -> 'open' -> 'in flight' = '[]' and look -> 'open' -> 'decided' = '[]') then
+            asked_at := clock_timestamp();
             asked := pglobalxact._on_loopback(format('select pglobalxact._submit(''recover'', ''{}'', %L)', session_user));
         end if;
         if look ->> 'open' is not null and look -> 'open' is distinct from told and clock_timestamp() >= told_at + interval '1 second' then

@@ -25,7 +25,10 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     force_rollback: { call: `force_rollback('1_00000000', reason => 'x')`, dba: true },
     acknowledge: { call: `acknowledge('1_00000000', 'x')`, dba: true },
     adopt: { call: `adopt('x')`, dba: true },
-    allow_home: { call: `allow_home('x', 'x')`, dba: true }
+    allow_home: { call: `allow_home('x', 'x')`, dba: true },
+    pause: { call: `pause('')`, dba: true },
+    resume: { call: 'resume()', dba: true },
+    drain: { call: 'drain(null)', dba: true }
 }
 
 describe('the roles', () => {
