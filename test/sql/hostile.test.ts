@@ -1,0 +1,252 @@
+/**
+ * What a role with nothing, and a program with pglobalxact_user, can do to others: nothing but a nuisance, and that is shown.
+ * (test/crash/invariants.test.ts has gids of other origin and squatters one at a time, test/sidecar/fence.test.ts squatters at
+ * nodes, test/sidecar/doorbell.test.ts payloads, test/sql/roles.test.ts rights.)
+ */
+import { expect } from 'chai'
+import type { Client } from 'pg'
+import { fillAccounts, refused, rows, value } from '../support/refused'
+import { until } from '../support/wait'
+import { PASSWORDS, World } from '../support/world'
+
+const IN_FLIGHT = 0x70677831
+const SPARES = [0, 16, 32, 48]
+const CLASSES = [0x70677831, 0x70677832, 0x70677833, 0x70677834, 0x70677835]
+
+describe('a hostile role', () => {
+    let world: World
+    let own: string
+    const clients: Client[] = []
+
+    before(async () => {
+        world = await World.create({ name: 'hostile' })
+        own = (await world.sql<{ id: string }>('select id from pglobalxact.coordinator'))[0]!.id
+        const make = `do $$ begin create role nobody_here login password 'nobody-7'; exception when duplicate_object then null; end $$;
+            grant create, usage on schema public to nobody_here`
+        await world.sql(make)
+        for (const name of world.nodes.keys()) await world.node(name, make)
+    })
+    after(() => world?.destroy())
+    beforeEach(() => fillAccounts(world))
+    afterEach(async () => {
+        await Promise.all(clients.splice(0).map((client) => client.end().catch(() => undefined)))
+        if (world.sidecar?.running !== true) await world.startSidecar()
+        await world.settled()
+    })
+
+    const keep = async (client: Promise<Client>): Promise<Client> => {
+        clients.push(await client)
+        return client
+    }
+    const app = () => keep(world.coordinator.connect(world.login('app')))
+    const nobody = (application_name = '') =>
+        keep(world.coordinator.connect({ database: world.database, user: 'nobody_here', password: 'nobody-7', application_name }))
+    const onNode = (user: 'nobody_here' | 'node_app', application_name = '', node = 'b') =>
+        keep(
+            world.nodes.get(node)!.connect({
+                database: world.database,
+                user,
+                password: user === 'node_app' ? PASSWORDS.node_app : 'nobody-7',
+                application_name
+            })
+        )
+    /** A set of a victim commits and is finished everywhere. */
+    async function setWorks(): Promise<void> {
+        const before = await world.balances()
+        const victim = await app()
+        await world.transfer(victim)
+        await victim.query('commit')
+        expect(await value(victim, 'select pglobalxact.await()')).to.equal('committed')
+        const after = await world.balances()
+        expect([after['a']! - before['a']!, after['b']! - before['b']!, after['c']! - before['c']!]).to.deep.equal([-20, 10, 10])
+    }
+    const prepared = (node = 'b') =>
+        world.node<{ gid: string; owner: string }>(
+            node,
+            'select gid, owner from pg_prepared_xacts where database = current_database() order by gid'
+        )
+    async function prepareAs(gid: string, user: 'nobody_here' | 'node_app' = 'nobody_here', node = 'b'): Promise<void> {
+        const client = await onNode(user, '', node)
+        await client.query('begin; select pg_current_xact_id()')
+        await client.query(`prepare transaction '${gid}'`)
+    }
+    const gidOf = async (xid: string, node: number): Promise<string> => {
+        const [found] = await world.sql<{ n: string }>('select pglobalxact._nonce($1, $2::xid8, pg_postmaster_start_time()) as n', [
+            own,
+            xid
+        ])
+        return `pgx_${own}_${xid}_${found!.n}_${node}`
+    }
+    const rollbackAll = async (): Promise<void> => {
+        for (const node of world.nodes.keys())
+            for (const { gid } of await prepared(node)) await world.node(node, `rollback prepared '${gid}'`).catch(() => undefined)
+    }
+
+    describe('that sends notifications', () => {
+        it('by the thousand, on every channel and with any payload, changes nothing and is not believed', async () => {
+            const victim = await app()
+            const set = await world.transfer(victim)
+            for (const sender of [await nobody(), await app()]) {
+                for (const payload of [
+                    '',
+                    set,
+                    `pgx_${own}_${set}_1`,
+                    '{"kind":"force","action":"commit"}',
+                    `'; drop schema pglobalxact cascade; --`,
+                    'x'.repeat(7000)
+                ])
+                    await sender.query(
+                        `select count(pg_notify(c, $1 || i)) from unnest(array['pglobalxact', 'pglobalxact_echo', 'awake', 'committing']) c, generate_series(1, 300) i`,
+                        [payload]
+                    )
+            }
+            expect(await value(victim, 'select pglobalxact.outcome($1)', [set])).to.equal('in progress')
+            await victim.query('commit')
+            expect(await value(victim, 'select pglobalxact.await()')).to.equal('committed')
+            await setWorks()
+            expect(await world.sql('select sidecar from pglobalxact.status()')).to.deep.equal([{ sidecar: 'acting' }])
+        })
+    })
+
+    describe('that takes advisory locks', () => {
+        it('all of them, with all spares, in every mode, only delays: sets that are open commit, and it is named', async () => {
+            const victim = await app()
+            await world.transfer(victim)
+            const squatter = await nobody()
+            const squat = async (): Promise<void> => {
+                for (const one of CLASSES.flatMap((c) => SPARES.map((s) => c + s)))
+                    for (const key of [0, 1, 2, Number.parseInt(own, 16) | 0])
+                        await squatter.query('select pg_try_advisory_lock($1, $2)', [one, key])
+            }
+            await squat()
+            await victim.query('commit')
+            expect(await value(victim, 'select pglobalxact.await()')).to.equal('committed')
+            await squat() // now those that the set held too
+            // The next set cannot be marked: it is refused, and the error leads to who it is.
+            const { hint } = await refused(world.transfer(await app()), {
+                code: '55P03',
+                message: /^the set cannot be marked as in flight: other sessions hold its advisory locks$/
+            })
+            const query = /^See who: (select .*);$/.exec(hint ?? '')![1]!
+            expect((await world.sql<{ pid: number }>(query)).map(({ pid }) => pid)).to.include(
+                await value(squatter, 'select pg_backend_pid()')
+            )
+            await squatter.end()
+            await setWorks()
+        })
+
+        it('to keep a sidecar from being elected, under every spare, is named in status() and by its own calls', async () => {
+            await world.sidecar!.stop()
+            const squatter = await nobody()
+            for (const spare of SPARES) await squatter.query('select pg_advisory_lock($1, 0)', [0x70677834 + spare])
+            const victim = await app()
+            await world.transfer(victim)
+            await victim.query('commit')
+            const started = world.startSidecar()
+            started.catch(() => undefined)
+            await until(
+                'it says who',
+                async () =>
+                    (
+                        await world.sql(
+                            `select from pglobalxact.status() where sidecar = 'waiting' and note ~ 'held by others: role "nobody_here", pid [0-9]+'`
+                        )
+                    ).length === 1
+            )
+            await squatter.end()
+            await started
+            expect(await value(victim, 'select pglobalxact.await()')).to.equal('committed')
+        })
+    })
+
+    describe('that prepares transactions under gids of our form', () => {
+        afterEach(rollbackAll)
+
+        it('of a set that runs: the set fails as a whole, the error names the gid, and nothing of the set is left', async () => {
+            const victim = await app()
+            const set = await world.transfer(victim)
+            await prepareAs(`pgx_${own}_${set}_1`)
+            await refused(victim.query('commit'), {
+                code: '42710',
+                message: new RegExp(`^set rolled back: node "b": transaction identifier "pgx_${own}_${set}_1" is already in use$`)
+            })
+            expect(await world.balances()).to.deep.equal({ a: 1000, b: 1000, c: 1000 })
+            await until('no branch is left', async () => (await prepared('c')).length === 0)
+            await setWorks()
+        })
+
+        it('of a set that is enlisted: it does not pass for the work of the program', async () => {
+            const victim = await app()
+            await victim.query('begin')
+            const gid = (await value(victim, `select pglobalxact.enlist('b')`)) as string
+            await prepareAs(gid)
+            await refused(victim.query('commit'), {
+                code: '55000',
+                message:
+                    /^set rolled back: node "b": transaction "\S+" is not prepared there by this program, but by role "nobody_here", of which the user mapping's role is not a member$/
+            })
+        })
+
+        it("of sets that are rolled back, or yet to come: they are in nobody's way for long", async () => {
+            const victim = await app()
+            const set = await world.transfer(victim)
+            await victim.query('rollback')
+            await world.node('b', 'grant nobody_here to node_sidecar')
+            const [next] = await world.sql<{ xid: string }>('select pg_snapshot_xmax(pg_current_snapshot())::text as xid')
+            const future = String(BigInt(next!.xid) + 50n)
+            await prepareAs(`pgx_${own}_${set}_1`)
+            await prepareAs(await gidOf(future, 1))
+            await until('both are rolled back', async () => (await prepared()).length === 0)
+            await world.node('b', 'revoke nobody_here from node_sidecar')
+            await setWorks()
+        })
+
+        it('of roles that the sidecar may not act for: they stay, are shown with the reason, and nothing else waits for them', async () => {
+            const victim = await app()
+            const set = await world.transfer(victim)
+            await victim.query('rollback')
+            await prepareAs(`pgx_${own}_${set}_1`)
+            const shown = await until(
+                'it is shown',
+                async () =>
+                    (
+                        await rows<{ state: string; last_error: string }>(
+                            await keep(world.coordinator.connect(world.login('watcher'))),
+                            `select state, last_error from pglobalxact.branches() where last_error is not null`
+                        )
+                    )[0]
+            )
+            expect(shown.state).to.equal('retry')
+            expect(shown.last_error).to.match(/permission denied/)
+            await setWorks()
+        })
+
+        it('of a committed set that is not finished on that node: neither is committed for the other', async () => {
+            await world.sidecar!.stop()
+            const victim = await app()
+            const set = await world.transfer(victim, 10, ['b'])
+            await victim.query('commit')
+            await refused(prepareAs(`pgx_${own}_${set}_1`), { code: '42710', message: /already in use/ })
+            // Not a branch of this set, and on another node; and a node number that is not this node's.
+            await prepareAs(`pgx_${own}_${set}_2`, 'node_app', 'c')
+            await prepareAs(`pgx_${own}_${set}_7`, 'node_app', 'c')
+            await world.startSidecar()
+            expect(await value(victim, 'select pglobalxact.await($1)', [set])).to.equal('committed')
+            await until('the one that was no branch is rolled back', async () => (await prepared('c')).length === 1)
+            expect((await prepared('c'))[0]!.gid).to.equal(`pgx_${own}_${set}_7`)
+            expect((await world.balances())['b']).to.equal(1010)
+        })
+
+        it('or finishes those of others: it may not', async () => {
+            await world.sidecar!.stop()
+            const victim = await app()
+            const set = await world.transfer(victim, 10, ['b'])
+            await victim.query('commit')
+            const hostile = await onNode('nobody_here')
+            for (const how of ['commit', 'rollback'])
+                await refused(hostile.query(`${how} prepared 'pgx_${own}_${set}_1'`), { code: '42501', message: /permission denied/ })
+            await world.startSidecar()
+            expect(await value(victim, 'select pglobalxact.await($1)', [set])).to.equal('committed')
+        })
+    })
+})
