@@ -28,7 +28,7 @@ export async function install(config: Config, say: Say): Promise<void> {
         await preflight(client)
         await silence(client)
         await again(() => runFile(client, 'setup/roles.sql'))
-        await client.query(`create extension if not exists dblink schema ${schema}`)
+        await createDblink(client, schema)
         const dblink = await dblinkSchema(client)
         await again(() => runFile(client, 'setup/schema.sql', { 'extschema:dblink': dblink }))
         await client.query("select set_config('role', 'pglobalxact', false), set_config('search_path', 'pglobalxact', false)")
@@ -73,6 +73,7 @@ export async function uninstall(config: Config, say: Say): Promise<void> {
         await client.query('drop schema pglobalxact cascade')
         await client.query('drop server if exists pglobalxact_loopback cascade')
         for (const { revoke, drop } of role.rows) await client.query(`${revoke}; ${drop}`)
+        await runFile(client, 'setup/dblink.sql', { who: 'pglobalxact, pglobalxact_user' })
         await client.query(
             `revoke usage on schema ${dblink} from pglobalxact, pglobalxact_user; revoke execute on function ${dblink}.dblink_connect_u(text, text) from pglobalxact`
         )
@@ -215,6 +216,18 @@ async function checkVersion(client: Client): Promise<void> {
             'Install with the version of pglobalxact that made it, or a later one.'
         )
     }
+}
+
+/**
+ * Its connections belong to the session, not to the role that opened them: whoever may call its functions can use those of a
+ * SECURITY DEFINER function that he has just called. So made here, it is for no one but pglobalxact_user. One that was
+ * there before may be in others' use, and is left as it is.
+ */
+async function createDblink(client: Client, schema: string): Promise<void> {
+    const { rows } = await client.query<{ there: boolean }>("select exists (select from pg_extension where extname = 'dblink') as there")
+    if (rows[0]!.there) return
+    await client.query(`create extension if not exists dblink schema ${schema}`)
+    await runFile(client, 'setup/dblink.sql', { who: 'public' })
 }
 
 async function dblinkSchema(client: Client): Promise<string> {

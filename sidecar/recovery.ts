@@ -86,7 +86,15 @@ export class Keeper {
     }
 
     private async pass(force: boolean): Promise<Pass> {
-        const pass: Pass = { node: this.node.address.name, prepared: 0, committed: 0, rolled_back: 0, left_alone: 0, ended: 0, result: 'ok' }
+        const pass: Pass = {
+            node: this.node.address.name,
+            prepared: 0,
+            committed: 0,
+            rolled_back: 0,
+            left_alone: 0,
+            ended: 0,
+            result: 'ok'
+        }
         try {
             if (!(await this.connected(force, pass))) return pass
             const started = performance.now()

@@ -51,7 +51,9 @@ async function connect(config: ClientConfig): Promise<Client> {
     try {
         await client.connect()
         await Promise.all(
-            SETTINGS.map(([name, value]) => client.query('select pg_catalog.set_config($1, $2, false)', [name, value]).catch(() => undefined))
+            SETTINGS.map(([name, value]) =>
+                client.query('select pg_catalog.set_config($1, $2, false)', [name, value]).catch(() => undefined)
+            )
         )
         return client
     } catch (error) {
