@@ -9,7 +9,6 @@ import { fillAccounts, refused, rows, value } from '../support/refused'
 import { until } from '../support/wait'
 import { PASSWORDS, World } from '../support/world'
 
-const IN_FLIGHT = 0x70677831
 const SPARES = [0, 16, 32, 48]
 const CLASSES = [0x70677831, 0x70677832, 0x70677833, 0x70677834, 0x70677835]
 
