@@ -20,7 +20,8 @@ const DOCS = existsSync(join(ROOT, 'docs'))
 const RECORD = process.env['PGLOBALXACT_RECORD'] === '1'
 
 /** Looking does no harm: what it is to show may take a moment, so it is typed again until it does. */
-const LOOK = /^(select|table) (?![\s\S]*(exec|query|enlist|await|force_\w+|(add|remove)_node|acknowledge|adopt|allow_home|pause|resume|drain|transfer)\()/
+const LOOK =
+    /^(select|table) (?![\s\S]*(exec|query|enlist|await|force_\w+|(add|remove)_node|acknowledge|adopt|allow_home|pause|resume|drain|transfer)\()/
 const PATIENCE_MS = RECORD ? 3_000 : 20_000
 
 describe('the documents', () => {
