@@ -180,6 +180,7 @@ describe('a pause', () => {
             await begin(`isolation level ${level}`)
             await exec()
             await app.query('commit')
+            expect(await value(app, 'select pglobalxact.await()')).to.equal('committed')
         }
         await world.admin('select pglobalxact.resume()')
         expect(await switched()).to.equal(0)
