@@ -22,13 +22,13 @@ export const NEWEST_MIGRATION = Math.max(...readdirSync(MIGRATIONS).map((name) =
 
 /** Installs or upgrades schema pglobalxact. Idempotent; two at once take turns. Changes nothing when something is missing. */
 export async function install(config: Config, say: Say): Promise<void> {
-    await withDatabase(config, async (client) => {
+    await withDatabase(config, async (client, schema) => {
         // Our own warnings only: PostgreSQL's about grants that PUBLIC has anyway would be noise.
         client.on('notice', ({ code, message, hint }) => code === '01000' && say(`warning: ${message ?? ''}. ${hint ?? ''}`))
         await preflight(client)
         await silence(client)
         await again(() => runFile(client, 'setup/roles.sql'))
-        await client.query('create extension if not exists dblink')
+        await createDblink(client, schema)
         const dblink = await dblinkSchema(client)
         await again(() => runFile(client, 'setup/schema.sql', { 'extschema:dblink': dblink }))
         await client.query("select set_config('role', 'pglobalxact', false), set_config('search_path', 'pglobalxact', false)")
@@ -73,6 +73,7 @@ export async function uninstall(config: Config, say: Say): Promise<void> {
         await client.query('drop schema pglobalxact cascade')
         await client.query('drop server if exists pglobalxact_loopback cascade')
         for (const { revoke, drop } of role.rows) await client.query(`${revoke}; ${drop}`)
+        await runFile(client, 'setup/dblink.sql', { who: 'pglobalxact, pglobalxact_user' })
         await client.query(
             `revoke usage on schema ${dblink} from pglobalxact, pglobalxact_user; revoke execute on function ${dblink}.dblink_connect_u(text, text) from pglobalxact`
         )
@@ -83,7 +84,8 @@ export async function uninstall(config: Config, say: Say): Promise<void> {
     })
 }
 
-async function withDatabase(config: Config, work: (client: Client) => Promise<void>): Promise<void> {
+/** `schema`: where the installing role creates what is not ours. */
+async function withDatabase(config: Config, work: (client: Client, schema: string) => Promise<void>): Promise<void> {
     const client = new Client({ ...coordinatorConnection(config), application_name: 'pglobalxact install' })
     client.on('error', () => undefined)
     try {
@@ -95,12 +97,22 @@ async function withDatabase(config: Config, work: (client: Client) => Promise<vo
         )
     }
     try {
+        const schema = await pinSearchPath(client)
         await client.query("select set_config('lock_timeout', '60s', false)")
         await client.query('select pg_advisory_lock($1, 0)', [INSTALL_LOCK])
-        await work(client)
+        await work(client, schema)
     } finally {
         await client.end().catch(() => undefined)
     }
+}
+
+/** Often a superuser's session, in a database where anyone may create functions and operators: none of theirs is to be found. */
+async function pinSearchPath(client: Client): Promise<string> {
+    const { rows } = await client.query<{ schema: string }>(
+        "select pg_catalog.quote_ident(coalesce(pg_catalog.current_schema()::pg_catalog.text, 'public')) as schema"
+    )
+    await client.query("select pg_catalog.set_config('search_path', 'pg_catalog', false)")
+    return rows[0]!.schema
 }
 
 /** Says everything that is missing at once, and what a superuser would type. */
@@ -204,6 +216,18 @@ async function checkVersion(client: Client): Promise<void> {
             'Install with the version of pglobalxact that made it, or a later one.'
         )
     }
+}
+
+/**
+ * Its connections belong to the session, not to the role that opened them: whoever may call its functions can use those of a
+ * SECURITY DEFINER function that he has just called. So made here, it is for no one but pglobalxact_user. One that was
+ * there before may be in others' use, and is left as it is.
+ */
+async function createDblink(client: Client, schema: string): Promise<void> {
+    const { rows } = await client.query<{ there: boolean }>("select exists (select from pg_extension where extname = 'dblink') as there")
+    if (rows[0]!.there) return
+    await client.query(`create extension if not exists dblink schema ${schema}`)
+    await runFile(client, 'setup/dblink.sql', { who: 'public' })
 }
 
 async function dblinkSchema(client: Client): Promise<string> {

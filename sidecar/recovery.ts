@@ -16,6 +16,8 @@ export interface Pass {
     committed: number
     rolled_back: number
     left_alone: number
+    /** Remote sessions whose local transaction was over. */
+    ended: number
     result: string
 }
 
@@ -113,7 +115,15 @@ export class Keeper {
     }
 
     private async pass(force: boolean): Promise<Pass> {
-        const pass: Pass = { node: this.node.address.name, prepared: 0, committed: 0, rolled_back: 0, left_alone: 0, result: 'ok' }
+        const pass: Pass = {
+            node: this.node.address.name,
+            prepared: 0,
+            committed: 0,
+            rolled_back: 0,
+            left_alone: 0,
+            ended: 0,
+            result: 'ok'
+        }
         try {
             if (!(await this.connected(force, pass))) return pass
             const started = performance.now()
@@ -122,7 +132,8 @@ export class Keeper {
             await this.settle(scan, pass)
             await this.findLost()
             const catalog = this.parts.catalog()
-            if (scan.sessions.length > 0 && catalog !== undefined) await endOrphans(this.node, catalog, scan.sessions, this.parts)
+            if (scan.sessions.length > 0 && catalog !== undefined)
+                pass.ended = await endOrphans(this.node, catalog, scan.sessions, this.parts)
             await this.lookAtMemberships()
             await this.show(scan, latency)
         } catch (error) {

@@ -3,9 +3,11 @@ import type { NodeAddress } from './nodeoptions'
 
 /**
  * One connection to a node. The settings let the node notice within seconds that this host is gone, so that the fence
- * is given up; where a system lacks one, the others serve.
+ * is given up; where a system lacks one, the others serve. Names are looked for where nobody but a superuser can have planted one:
+ * an operator of a stranger's, in a schema that anyone may create in, would be run by the sidecar's login.
  */
 const SETTINGS: readonly (readonly [string, string])[] = [
+    ['search_path', 'pg_catalog'],
     ['tcp_keepalives_idle', '5'], // seconds
     ['tcp_keepalives_interval', '2'],
     ['tcp_keepalives_count', '3'],
@@ -49,7 +51,9 @@ async function connect(config: ClientConfig): Promise<Client> {
     try {
         await client.connect()
         await Promise.all(
-            SETTINGS.map(([name, value]) => client.query('select set_config($1, $2, false)', [name, value]).catch(() => undefined))
+            SETTINGS.map(([name, value]) =>
+                client.query('select pg_catalog.set_config($1, $2, false)', [name, value]).catch(() => undefined)
+            )
         )
         return client
     } catch (error) {

@@ -14,7 +14,7 @@ begin
         raise exception 'this session has committed no set yet' using errcode = 'object_not_in_prerequisite_state',
             hint = 'Give a set id: select pglobalxact.await(''…'');';
     end if;
-    if pglobalxact._canonical_set(wanted) = pglobalxact.set_id() then
+    if pglobalxact._canonical_set(wanted) = pglobalxact._own_set_id() then
         raise exception 'set "%" is this transaction''s own: it is not committed yet', wanted using errcode = 'object_not_in_prerequisite_state',
             hint = 'COMMIT first, then: select pglobalxact.await();';
     end if;

@@ -1,15 +1,9 @@
 -- Volatile: it sees what an exec before it in the same SELECT has written.
 create or replace function pglobalxact.set_id()
 returns text
-language plpgsql volatile security definer
+language sql volatile security definer
 set search_path = pg_catalog, pg_temp
-as $$
-begin
-    return (select r.xid || '_' || r.nonce from pglobalxact.commit_record r
-    where r.xid = pg_current_xact_id_if_assigned()
-      and r.nonce = pglobalxact._nonce((select c.id from pglobalxact.coordinator c), r.xid, pg_postmaster_start_time()));
-end
-$$;
+as $$ select pglobalxact._own_set_id() $$;
 comment on function pglobalxact.set_id() is
     'Id of the current transaction''s set, null before its first exec, query or enlist. Keep it before COMMIT: after a lost connection, outcome(set_id) tells what became of it.';
 revoke all on function pglobalxact.set_id() from public;

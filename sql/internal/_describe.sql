@@ -1,6 +1,7 @@
 -- SQL for a node that returns a column definition list for a SELECT without running it: PL/pgSQL there counts the
 -- columns of an empty result, then pg_typeof names their types, so that they read the same under any search_path. The
--- -1 tells format_type "no length": "bpchar", where "character" would mean character(1).
+-- -1 tells format_type "no length": "bpchar", where "character" would mean character(1). No operators: who may create one
+-- where the caller's role looks for names could have it run by the caller, where it fits a literal better than PostgreSQL's own.
 create or replace function pglobalxact._describe(sql text)
 returns text
 language sql immutable
@@ -20,7 +21,7 @@ begin
     end if;
     execute pg_catalog.format(%2$L,
         (select pg_catalog.string_agg(pg_catalog.format('pg_catalog.pg_typeof(c%%s)::pg_catalog.oid', i), ', ') from pg_catalog.generate_series(1, width) i),
-        (select pg_catalog.string_agg('c' || i, ', ') from pg_catalog.generate_series(1, width) i)) into types;
+        (select pg_catalog.string_agg(pg_catalog.format('c%%s', i), ', ') from pg_catalog.generate_series(1, width) i)) into types;
     perform pg_catalog.set_config('search_path', 'pg_catalog', true);
     perform pg_catalog.set_config('pglobalxact.columns',
         (select pg_catalog.string_agg(pg_catalog.format('c%%s %%s', i, pg_catalog.format_type(t, -1)), ', ' order by i)

@@ -21,6 +21,9 @@ begin
                 perform pglobalxact._raise(sqlstate, format('this database cannot connect to itself: %s', sqlerrm), cause,
                     'Check the options of foreign server pglobalxact_loopback (host, port, dbname) and pg_hba.conf, then run "make install-sql" again.');
         end;
+        -- A database may have other defaults. Whoever looks from here counts on every statement's having its own snapshot.
+        perform @extschema:dblink@.dblink_exec(connection,
+            'set default_transaction_isolation = ''read committed''; set default_transaction_read_only = off; set default_transaction_deferrable = off');
         -- What a caller no longer waits for ends soon after.
         perform @extschema:dblink@.dblink_exec(connection, 'set client_connection_check_interval = 1000', false);
         foreach statement in array statements loop

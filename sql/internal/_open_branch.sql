@@ -26,6 +26,10 @@ begin
             using errcode = 'object_not_in_prerequisite_state',
                   hint = 'A set has one branch per node: use it as one role, through exec and query or through enlist.';
     elsif other.prepared is null then
+        -- Behind the mark above: the argument stands at pglobalxact._refuse_paused.
+        if (select s.last_value from pglobalxact.pause_switch s) <> 0 then
+            perform pglobalxact._refuse_paused();
+        end if;
         -- An earlier SET CONSTRAINTS ALL IMMEDIATE would prepare the set before its first statement.
         set constraints pglobalxact.prepare_set deferred;
         insert into pglobalxact.commit_record (xid, nonce, application_name, client_addr)

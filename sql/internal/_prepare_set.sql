@@ -62,7 +62,9 @@ begin
                     xids[i] := got.xid; timelines[i] := got.timeline; owners[i] := got.owner; extras[i] := got.extra;
                     perform pglobalxact._read_tag(connections[i], case kinds[i] when 'exec' then 'PREPARE TRANSACTION' end);
                     if kinds[i] = 'enlist' and xids[i] is null then
-                        raise exception 'transaction "%" is not prepared there', gids[i] using errcode = 'object_not_in_prerequisite_state';
+                        raise exception 'transaction "%" is not prepared there%', gids[i],
+                            case when owners[i] is null then '' else format(' by this program, but by role "%s", of which the user mapping''s role is not a member', owners[i]) end
+                            using errcode = 'object_not_in_prerequisite_state';
                     end if;
                 end if;
                 did_prepare[i] := kinds[i] <> 'query';

@@ -7,6 +7,11 @@ alter table coordinator
     add constraint coordinator_pause_is_whole check (num_nonnulls(paused_at, paused_by, pause_reason) in (0, 3));
 comment on column coordinator.paused_at is 'Since when no new set may begin; null while sets may.';
 
+create sequence pause_switch as smallint minvalue 0 maxvalue 1 start 0;
+comment on sequence pause_switch is
+    '1 as long as coordinator.paused_at may be set: a set that begins then looks there. A sequence, because what it holds is seen by every '
+    'transaction at once, whatever snapshot it has.';
+
 alter table node
     add column lost_at     timestamptz,
     add column lost_by     name,

@@ -37,9 +37,11 @@ with recursive lock as materialized (
     where h.locktype = 'relation' and h.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
     group by h.gid, h.relation
 ), locked as (
-    select t.gid, format('%s (%s)', t.relation::regclass, t.modes) as name,
-           row_number() over (partition by t.gid order by t.relation::regclass::text) as place
-    from held_table t join pg_catalog.pg_class c on c.oid = t.relation and c.relkind in ('r', 'p', 'm', 'f')
+    select t.gid, format('%s%I (%s)', case when n.nspname <> 'public' then quote_ident(n.nspname) || '.' end, c.relname, t.modes) as name,
+           row_number() over (partition by t.gid order by c.relname) as place
+    from held_table t
+    join pg_catalog.pg_class c on c.oid = t.relation and c.relkind in ('r', 'p', 'm', 'f')
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 ), table_list as (
     select t.gid, string_agg(t.name, ', ' order by t.place) filter (where t.place <= 4)
                   || case when count(*) > 4 then format(' and %s more', count(*) - 4) else '' end as locks

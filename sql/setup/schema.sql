@@ -8,6 +8,18 @@ grant usage on schema pglobalxact to pglobalxact_user, pglobalxact_monitor, pglo
 grant execute on function @extschema:dblink@.dblink_connect_u(text, text) to pglobalxact;
 -- Programs call dblink as themselves: their own user mappings count.
 grant usage on schema @extschema:dblink@ to pglobalxact, pglobalxact_user;
+-- By name, so that PUBLIC needs none of it (see setup/dblink.sql). Who may not grant this relies on PUBLIC's rights.
+do $dblink$
+declare
+    f record;
+begin
+    for f in select p.oid::regprocedure as signature from pg_depend d join pg_extension e on e.oid = d.refobjid join pg_proc p on p.oid = d.objid
+             where d.classid = 'pg_proc'::regclass and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e' and e.extname = 'dblink'
+               and p.proname not in ('dblink_connect_u', 'dblink_fdw_validator') and has_function_privilege(p.oid, 'execute with grant option') loop
+        execute format('grant execute on function %s to pglobalxact, pglobalxact_user', f.signature);
+    end loop;
+end
+$dblink$;
 
 -- Seeing who holds a lock, and ending a session whose set is forced to roll back, are helpful but not essential.
 do $grants$

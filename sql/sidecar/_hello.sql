@@ -36,6 +36,8 @@ begin
         when not allowed then format(
             'home %s is not allowed to act for this coordinator: this is either a new host (then run: select pglobalxact.adopt(''reason'');) '
             'or a copy of the database whose original still lives (then leave it, or uninstall pglobalxact here)', home)
+        when not elected and not exists (select from pglobalxact._sidecar_pid()) then format(
+            'the locks by which a sidecar is elected are held by others: %s', coalesce(pglobalxact._holder('acting', 0), 'holder unknown'))
         when not elected then format('another sidecar acts for this coordinator: %s', coalesce(pglobalxact._holder('acting', 0), 'holder unknown'))
         else 'acting' end;
     if elected or not exists (select from pglobalxact._sidecar_pid()) then

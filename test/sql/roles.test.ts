@@ -30,7 +30,10 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     forget: { call: `forget('1_00000000')`, dba: true },
     acknowledge: { call: `acknowledge('1_00000000', 'x')`, dba: true },
     adopt: { call: `adopt('x')`, dba: true },
-    allow_home: { call: `allow_home('x', 'x')`, dba: true }
+    allow_home: { call: `allow_home('x', 'x')`, dba: true },
+    pause: { call: `pause('')`, dba: true },
+    resume: { call: 'resume()', dba: true },
+    drain: { call: 'drain(null)', dba: true }
 }
 
 describe('the roles', () => {
