@@ -52,8 +52,9 @@ begin
                 'asked: ' || case q.kind when 'force' then 'force_' || (q.arguments ->> 'action') else q.kind end, q.requested_by,
                 concat_ws('; ', q.arguments ->> 'reason', case when q.finished_at is null then 'not answered' when q.error is not null then q.error ->> 'message' else 'done' end)
          from pglobalxact.request q
-         -- Looking is no event.
-         where q.requested_at >= horizon and q.kind not in ('state_lines', 'check_node', 'prepared', 'doctor') and (wanted is null or q.arguments ->> 'set' = wanted)
+         -- Looking is no event, and neither is planning.
+         where q.requested_at >= horizon and q.kind not in ('state_lines', 'check_node', 'prepared', 'doctor')
+           and (q.kind not in ('force', 'lose_node', 'forget') or q.arguments ->> 'confirm' is not null) and (wanted is null or q.arguments ->> 'set' = wanted)
          order by q.id desc limit most)
         union all
         select n.added_at, 5, null, n.number, 'node added', n.added_by, '' from pglobalxact.node n where wanted is null

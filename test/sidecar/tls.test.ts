@@ -152,7 +152,7 @@ describe('TLS to a node', () => {
     it('sslmode=require refuses a server without TLS, prefer takes it', async () => {
         await tls.configure({ ssl: 'off' })
         await options({ sslmode: 'require' })
-        expect(await reached()).to.deep.equal({ ok: false, detail: 'The server does not support SSL connections' })
+        expect(await reached()).to.deep.equal({ ok: false, detail: 'cannot be reached: The server does not support SSL connections' })
         await options({ sslmode: 'prefer' })
         expect(await reached()).to.include({ ok: true })
         expect(await encrypted()).to.equal(false)

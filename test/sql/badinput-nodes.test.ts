@@ -63,8 +63,8 @@ describe('a node that cannot serve', () => {
         expect(await check('none', 'prepared slots')).to.deep.equal({
             item: 'prepared slots',
             ok: false,
-            detail: '0 of 0 used',
-            hint: 'On the node: ALTER SYSTEM SET max_prepared_transactions = 200; and restart it.'
+            detail: 'prepared transactions are switched off',
+            hint: 'alter system set max_prepared_transactions = 200; /* then restart the server, and its standbys before it */'
         })
         await app.query('begin')
         await app.query('update account set balance = balance - 20')

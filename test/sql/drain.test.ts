@@ -100,7 +100,7 @@ describe('drain', () => {
             )
         )
         expect(await paused()).to.equal(true)
-        await world.admin('select * from pglobalxact.force_rollback($1, reason => $2)', [set, 'maintenance'])
+        await world.admin('select * from pglobalxact.force_rollback($1, reason => $2, confirm => $3)', [set, 'maintenance', 'yes'])
         expect(await typed(`select pglobalxact.drain('20 seconds');`)).to.equal('drained\n')
     })
 
