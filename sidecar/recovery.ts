@@ -64,7 +64,6 @@ export class Keeper {
     private running: Promise<Pass> | undefined
     private next: Promise<Pass> | undefined
     private readonly refusals = new Map<string, Refused>()
-    private retired = false
     private mayHaveLost = true
     private failures = 0
     private nextConnect = 0
@@ -97,7 +96,7 @@ export class Keeper {
 
     /** Another keeper has the node from now on: what this one still sees of it is not told. */
     retire(): void {
-        this.retired = true
+        this.report.retire()
     }
 
     /** One pass; calls that overlap share it, but a forced one begins after its call, to see all that its caller saw. Never throws. */
@@ -379,7 +378,7 @@ export class Keeper {
     /** Tells the coordinator what is to be seen here. */
     private async show(scan?: Scan, latency?: number, failure?: Failure): Promise<void> {
         const catalog = this.parts.catalog()
-        if (catalog === undefined || this.retired) return
+        if (catalog === undefined) return
         if (scan === undefined && this.seen !== undefined && this.seen.size > 0) await this.judge(catalog, [...this.seen.values()])
         await this.report.tell(catalog, {
             scan,

@@ -43,11 +43,17 @@ export class Report {
     private stakesAt = 0
     private toldAt = 0
     private gist = ''
+    private retired = false
 
     constructor(
         private readonly node: Node,
         private readonly resolver: Resolver
     ) {}
+
+    /** Another keeper reports of the node from now on. What is under way goes no further: it would stand over what the other has told. */
+    retire(): void {
+        this.retired = true
+    }
 
     async tell(catalog: Catalog, view: NodeView): Promise<void> {
         const bare = view.scan === undefined ? this.waiting(view) : this.scanned(view, view.scan)
@@ -69,6 +75,7 @@ export class Report {
         ])
         const due = gist !== this.gist || Date.now() - this.toldAt > DUE
         if (changed.length === 0 && gone?.length === 0 && !due) return
+        if (this.retired) return
         await catalog.observe([status], changed, gone)
         this.shown = { to: catalog, rows: next }
         this.gist = gist
