@@ -29,6 +29,7 @@ export const FINDINGS = {
     'node.careless': 'error',
     'node.asynchronous_standby': 'warning',
     'node.foreign_prepared': 'warning',
+    'node.wal_kept': 'warning',
     'node.deadline': 'advice',
     'node.clock': 'warning',
     'node.pooler': 'error',

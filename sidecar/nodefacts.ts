@@ -26,6 +26,8 @@ export interface NodeFacts {
         readonly age: string
     }[]
     readonly deadlines: readonly { readonly setting: string; readonly value: string; readonly whom: string; readonly cure: string }[]
+    /** Unused replication slots that keep much WAL, without a bound. */
+    readonly wal_kept: readonly { readonly slot: string; readonly kept: string }[]
     readonly watchful: string
     /** Where the server itself says this connection arrived. */
     readonly server: { readonly host: string; readonly port: string }

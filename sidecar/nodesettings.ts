@@ -12,6 +12,7 @@ export const checkSettings = (found: Examination): readonly Check[] => [
     standbys(found),
     foreignPrepared(found),
     deadlines(found),
+    walKept(found),
     clock(found),
     watchful(found)
 ]
@@ -67,6 +68,19 @@ function foreignPrepared({ foreign_prepared: old }: Examination): Check {
             finding: `transaction "${gid}" of another manager, role ${escapeIdentifier(owner)}, is prepared for ${age}`,
             why: 'it takes a slot, keeps its locks and holds vacuum back; end it if its manager has forgotten it',
             fix: `rollback prepared ${escapeLiteral(gid)}; /* in database ${escapeIdentifier(database)} */`
+        }))
+    )
+}
+
+function walKept({ wal_kept: slots }: Examination): Check {
+    return check(
+        'node.wal_kept',
+        'WAL kept',
+        'no unused slot keeps much',
+        ...slots.map(({ slot, kept }) => ({
+            finding: `replication slot ${escapeIdentifier(slot)} is unused and keeps ${kept} of WAL`,
+            why: 'nothing bounds it (max_slot_wal_keep_size = -1): when the disk is full, branches can neither be prepared nor finished',
+            fix: `select pg_drop_replication_slot(${escapeLiteral(slot)}); /* unless its standby or subscriber comes back */`
         }))
     )
 }

@@ -51,6 +51,13 @@ as $$
         select x.* from pg_prepared_xacts x
         where x.gid not like 'pgx\_' || (select c.id from pglobalxact.coordinator c) || '\_%' and x.prepared <= clock_timestamp() - patience
         order by x.prepared limit 10) p on true
+    union all
+    select 'coordinator.wal_kept', l.slot_name is not null, 'warning', 'coordinator', format('replication slot %s is unused and keeps %s of WAL', quote_ident(l.slot_name), pg_size_pretty(l.kept)),
+           'nothing bounds it (max_slot_wal_keep_size = -1): when the disk is full, nothing commits', format('select pg_drop_replication_slot(%L); /* unless its standby or subscriber comes back */', l.slot_name)
+    from (select) one left join (
+        select s.slot_name, k.kept from pg_replication_slots s
+        cross join lateral pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, s.restart_lsn) as k (kept)
+        where not s.active and current_setting('max_slot_wal_keep_size') = '-1' and k.kept >= 268435456 order by k.kept desc limit 10) l on true
 $$;
 comment on function pglobalxact._doctor_server(interval) is 'Internal. What doctor() checks about the coordinator''s server.';
 revoke all on function pglobalxact._doctor_server(interval) from public;

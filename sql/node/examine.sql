@@ -42,6 +42,10 @@ select session_user::text as login, (select r.rolsuper from pg_catalog.pg_roles 
                        select s.name, s.reset_val || coalesce(s.unit, ''), 'everyone', format('alter database %I set %s = 0;', current_database(), s.name)
                        from deadline d join pg_catalog.pg_settings s on s.name = d.name
                        where s.reset_val <> '0' and not exists (select from override o where o.name = d.name and o.value !~ '^''?0')) t), '[]') as deadlines,
+       coalesce((select jsonb_agg(jsonb_build_object('slot', s.slot_name, 'kept', pg_size_pretty(k.kept)) order by k.kept desc)
+                 from pg_catalog.pg_replication_slots s
+                 cross join lateral pg_wal_lsn_diff(case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_lsn() end, s.restart_lsn) as k (kept)
+                 where not s.active and current_setting('max_slot_wal_keep_size') = '-1' and k.kept >= 268435456), '[]') as wal_kept,
        current_setting('client_connection_check_interval') as watchful,
        jsonb_build_object('host', coalesce(host(inet_server_addr()), '…'), 'port', current_setting('port')) as server,
        extract(epoch from clock_timestamp())::float8 * 1000 as clock

@@ -3,6 +3,7 @@ import { requirePsql } from '../support/psql'
 import { World } from '../support/world'
 import { LOST, SETTINGS, WAY } from './doctor/nodes'
 import { provokeAndCure } from './doctor/support'
+import { WAL } from './doctor/wal'
 
 describe('doctor() on nodes', () => {
     let world: World
@@ -18,6 +19,7 @@ describe('doctor() on nodes', () => {
     })
 
     describe('the way to one', () => provokeAndCure(WAY, () => world))
+    describe('the WAL it keeps', () => provokeAndCure(WAL, () => world))
     describe('its loss', () => provokeAndCure(LOST, () => world))
     describe('its server', () => provokeAndCure(SETTINGS, () => world))
 })

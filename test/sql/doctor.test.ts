@@ -5,6 +5,7 @@ import { psql, requirePsql } from '../support/psql'
 import { until } from '../support/wait'
 import { World } from '../support/world'
 import { BOOKS, INSTALLATION, SERVER } from './doctor/coordinator'
+import { WAL } from './doctor/wal'
 import { LOST, SETTINGS, WAY } from './doctor/nodes'
 import { BACKLOG, DIRECTORY, DISK, PROCESS, SESSIONS } from './doctor/sidecar'
 import { checks, findings, shown, type Row } from './doctor/support'
@@ -52,6 +53,7 @@ describe('doctor()', () => {
             ...INSTALLATION,
             ...WAY,
             ...LOST,
+            ...WAL,
             ...SETTINGS,
             ...PROCESS,
             BACKLOG,

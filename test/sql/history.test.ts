@@ -73,7 +73,10 @@ describe('history()', () => {
         const id = await addRow(world, app)
         await cut
         await shows('node unreachable', 'b')
-        await world.admin("select * from pglobalxact.force_rollback($1, 'b', 'host burnt down, ticket 4711', accept_mixed => true, confirm => 'yes')", [id])
+        await world.admin(
+            "select * from pglobalxact.force_rollback($1, 'b', 'host burnt down, ticket 4711', accept_mixed => true, confirm => 'yes')",
+            [id]
+        )
         await b.restore()
         await shows('node is back', 'b', /^away since /)
         await until('b has rolled it back', async () => (await world.prepared()).length === 0)
