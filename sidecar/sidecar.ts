@@ -45,7 +45,7 @@ export class Sidecar {
     private readonly doorbell: Doorbell
     private stopping = false
     private lookedAt = new Date()
-    private last = { heartbeat: 0, echo: 0, purge: 0, complaint: '' }
+    private last = { heartbeat: 0, echo: 0, purge: 0, complaint: '', problem: '' }
 
     private constructor(
         private readonly config: Config,
@@ -302,12 +302,14 @@ export class Sidecar {
         await acting.resolver.writeBack()
         await acting.nodes.refresh(catalog)
         void acting.state.tidy()
-        if (now - this.last.heartbeat > HEARTBEAT || acting.state.problem !== undefined) {
+        const problem = acting.state.problem ?? ''
+        if (now - this.last.heartbeat > HEARTBEAT || problem !== this.last.problem) {
             this.last.heartbeat = now
+            this.last.problem = problem
             await catalog.heartbeat({
                 bytes: acting.state.bytes,
                 sets: acting.state.sets,
-                note: acting.state.problem ?? 'acting',
+                note: problem || 'acting',
                 lookedAt: this.lookedAt,
                 queued: acting.nodes.waiting,
                 unwritten: acting.resolver.unwritten
