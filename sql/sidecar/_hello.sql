@@ -30,7 +30,7 @@ begin
     end if;
     said := case
         when not allowed then format(
-            'home %s is not allowed to act for this coordinator: this is either a new host (then run: select pglobalxact.adopt(''reason'');) '
+            E'home %s is not allowed to act for this coordinator:\nthis is either a new host (then run: select pglobalxact.adopt(''reason'');)\n'
             'or a copy of the database whose original still lives (then leave it, or uninstall pglobalxact here)', home)
         when not elected then format('another sidecar acts for this coordinator: %s', coalesce(pglobalxact._holder('acting', 0), 'holder unknown'))
         else 'acting' end;

@@ -108,6 +108,7 @@ const NAME = /pgx_([0-9a-f]{8})_(\d+_[0-9a-f]{8})_|(\d+_[0-9a-f]{8})(?![0-9a-f])
 /** What differs from run to run and means nothing. */
 const MASKS: readonly (readonly [RegExp, string])[] = [
     [/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d)?/g, '<time>'],
+    [/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, '<time>'],
     [/(?:\d+ days? )?\d\d:\d\d:\d\d(?:\.\d+)?/g, '<interval>'],
     [/\b[0-9a-f]{8}\b/g, '<hex>'],
     [/\bpid \d+/g, '<pid>'],
