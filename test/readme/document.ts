@@ -118,7 +118,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
 
 /** Columns of no interest to a comparison, wherever they appear. */
 const VOLATILE =
-    /^(attempts|next_retry|age|since|prepared_for|latency_ms|pid|id|took|state_bytes|state_directory|running_for|last_seen|last_look|host)$/
+    /^(xid|attempts|next_retry|age|since|prepared_for|latency_ms|pid|id|took|state_bytes|state_directory|running_for|last_seen|last_look|host)$/
 
 export interface Skeleton {
     readonly shape: string
