@@ -46,6 +46,7 @@ interface Parts {
     readonly uriOf: (node: number) => string
 }
 
+const NOT_A_MEMBER = '42501' // SET ROLE, or COMMIT PREPARED, of a role that the sidecar's login is no member of
 const MEMBERSHIPS = 30_000 // ms between looks at whose branches may be finished here
 
 /**
@@ -70,6 +71,7 @@ export class Keeper {
     private reachable: boolean | undefined
     private canFinish: string | undefined
     private membershipsAt = 0
+    private refused = false
     private readonly report: Report
     private since = new Date()
     private answers = false
@@ -203,10 +205,18 @@ export class Keeper {
     }
 
     private async lookAtMemberships(): Promise<void> {
-        if (Date.now() - this.membershipsAt < MEMBERSHIPS) return
+        // A refusal says that they have changed, its end that they have changed back: people look at both.
+        const before = this.refused
+        this.refused = this.isRefused()
+        if (!before && !this.refused && Date.now() - this.membershipsAt < MEMBERSHIPS) return
         this.membershipsAt = Date.now()
         const { superuser, members, login } = await this.node.members()
         this.canFinish = superuser ? 'any (superuser)' : members.length === 0 ? `only ${login}` : members.join(', ')
+    }
+
+    private isRefused(): boolean {
+        const pending = this.parts.resolver.pendingOn(this.node.address.number)
+        return [...pending, ...this.refusals.values()].some(({ problem }) => problem?.sqlstate === NOT_A_MEMBER)
     }
 
     private failed(message: string): void {

@@ -62,7 +62,7 @@ export class Sidecar {
     private readonly journal: Journal
     private stopping = false
     private lookedAt = new Date()
-    private last = { heartbeat: 0, echo: 0, figures: 0, purge: 0, complaint: '' }
+    private last = { heartbeat: 0, echo: 0, figures: 0, purge: 0, complaint: '', problem: '' }
 
     private constructor(
         private readonly config: Config,
@@ -372,13 +372,15 @@ export class Sidecar {
         await this.journal.flush(catalog)
         await acting.nodes.refresh(catalog)
         void acting.state.tidy()
-        if (now - this.last.heartbeat > HEARTBEAT || acting.state.problem !== undefined) {
+        const problem = acting.state.problem ?? ''
+        if (now - this.last.heartbeat > HEARTBEAT || problem !== this.last.problem) {
             this.last.heartbeat = now
+            this.last.problem = problem
             await catalog.rememberPeers()
             await catalog.heartbeat({
                 bytes: acting.state.bytes,
                 sets: acting.state.sets,
-                note: acting.state.problem ?? 'acting',
+                note: problem || 'acting',
                 lookedAt: this.lookedAt,
                 queued: acting.nodes.waiting,
                 unwritten: acting.resolver.unwritten

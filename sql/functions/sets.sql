@@ -14,7 +14,9 @@ as $$
                sum(b.blocked)::integer as blocked, min(b.role) as role, min(b.application_name) as application, (array_agg(b.client_addr))[1] as client,
                max(b.attempts) as attempts, min(b.next_retry_at) as next_retry_at,
                string_agg(n.name || ': ' || b.message, '; ' order by n.name) filter (where b.message is not null) as last_error,
-               bool_or(b.decision = 'rollback') as to_roll_back, bool_and(b.state = 'open') as only_open
+               string_agg(n.name || ': ' || b.state, '; ' order by n.name) filter (where b.state not in ('committed', 'prepared')) as astray,
+               bool_or(b.decision = 'rollback') as to_roll_back, bool_and(b.state = 'open') as only_open,
+               bool_or(b.state = 'left alone') as left_alone
         from pglobalxact.open_branch b join pglobalxact.node n on n.number = b.node
         group by b.set_id
     )
@@ -23,6 +25,7 @@ as $$
                 when s.decided and (s.last_error is not null or s.finished > 0) then 'incomplete'
                 when s.decided then 'commit'
                 when s.only_open then 'begin'
+                when s.left_alone then 'incomplete'
                 when s.to_roll_back and s.last_error is not null then 'incomplete'
                 when s.to_roll_back then 'rollback'
                 else 'prepare' end,
@@ -33,7 +36,8 @@ as $$
                 when s.to_roll_back then 'rolled back'
                 else 'unknown' end as outcome,
            date_trunc('second', greatest(clock_timestamp() - s.started_at, interval '0')), s.nodes, s.prepared, s.finished, s.blocked, s.role, s.application, s.client, s.attempts,
-           case when s.next_retry_at is not null then date_trunc('second', greatest(s.next_retry_at - clock_timestamp(), interval '0')) end, s.last_error
+           case when s.next_retry_at is not null then date_trunc('second', greatest(s.next_retry_at - clock_timestamp(), interval '0')) end,
+           coalesce(s.last_error, case when s.outcome in ('mixed', 'unknown') then s.astray end)
     from (
         select s.*, case when s.outcome = 'mixed' then 0 when s.outcome = 'unknown' then 1 when s.last_error is not null then 2
                          when s.outcome = 'in progress' then 4 else 3 end as rank
@@ -41,7 +45,7 @@ as $$
         union all
         -- Branches of other coordinators, for which this database is a node: to be seen here, decided there.
         select f.set_id, false, null, f.prepared_at, 1, 1, 0, 0, null, f.owner, null, null, 0, null,
-               format('branch of coordinator %s: ask there (%s): select * from pglobalxact.sets()', f.coordinator, f.where_to_ask), false, false, 5
+               format('branch of coordinator %s: ask there (%s): select * from pglobalxact.sets()', f.coordinator, f.where_to_ask), null, false, false, false, 5
         from pglobalxact.foreign_branch f
     ) s
     order by s.rank, s.started_at
@@ -50,6 +54,6 @@ comment on function pglobalxact.sets() is
     'Every set that is not over, the worst first: in doubt, decided but unfinished on some node, mixed or unknown and not acknowledged, in flight; '
     'last, branches of other coordinators that are prepared in this database. '
     'age since its local transaction began; prepared and finished count its branches, blocked the sessions on all nodes that wait for its locks (null: not looked yet); '
-    'role, application and client tell who began it; last_error in the node''s words.';
+    'role, application and client tell who began it; last_error in the node''s words; of a mixed or unknown set, what became of the branches that are not committed.';
 revoke all on function pglobalxact.sets() from public;
 grant execute on function pglobalxact.sets() to pglobalxact_monitor;

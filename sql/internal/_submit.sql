@@ -15,7 +15,7 @@ begin
                   detail = case when last.home is null then 'None has ever connected to this database.'
                            when last.acting then format('The last one (host %s, pid %s) was seen %s ago.', last.host, last.pid,
                                                         date_trunc('second', clock_timestamp() - last.seen_at))
-                           else format('The last one to connect (host %s, pid %s) does not act: %s.', last.host, last.pid, last.note) end,
+                           else format('The last one to connect (host %s, pid %s) does not act: %s.', last.host, last.pid, replace(last.note, E'\n', ' ')) end,
                   hint = case when last.home is null or last.acting then 'Start it next to this server: npx pglobalxact run --state-dir DIR'
                           else 'It may be waiting for you: select sidecar, note from pglobalxact.status();' end;
     end if;

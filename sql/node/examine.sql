@@ -21,7 +21,7 @@ select session_user::text as login, (select r.rolsuper from pg_catalog.pg_roles 
        coalesce((select array_agg(o.rolname::text order by o.rolname) from owner o where o.known and not o.mine), '{}') as strangers,
        current_setting('max_prepared_transactions')::int as slots, current_setting('max_connections')::int as connections,
        (select count(*)::int from pg_catalog.pg_prepared_xacts) as slots_used,
-       pg_is_in_recovery() as standby, current_setting('server_version_num')::int as version_num, current_setting('server_version') as version,
+       pg_is_in_recovery() as standby, current_setting('server_version_num')::int as version_num, split_part(current_setting('server_version'), ' ', 1) as version,
        (select coalesce(array_agg(s.name order by s.name), '{}') from pg_catalog.pg_settings s where s.name in ('fsync', 'full_page_writes') and s.setting = 'off') as careless,
        (select jsonb_build_object('host', w.sender_host, 'port', w.sender_port::text) from pg_catalog.pg_stat_wal_receiver w where w.sender_host is not null) as upstream,
        coalesce((select array_agg(distinct quote_ident(r.application_name)) from pg_catalog.pg_stat_replication r

@@ -10,7 +10,7 @@ select coalesce((select jsonb_agg(jsonb_build_object('gid', p.gid, 'xid', p.tran
                     when current_setting('synchronous_standby_names') = '' then count(*) || ' asynchronous'
                     else count(*) || ', synchronous: ' || current_setting('synchronous_standby_names') end
         from pg_catalog.pg_stat_replication r where r.application_name is distinct from 'pg_basebackup') as standbys,
-       current_setting('server_version') as version,
+       split_part(current_setting('server_version'), ' ', 1) as version,
        pg_is_in_recovery() as standby,
        case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline,
        coalesce((select jsonb_agg(jsonb_build_object('pid', a.pid, 'name', a.application_name, 'xact_start', a.xact_start::text))

@@ -34,7 +34,7 @@ begin
     said := case
         when allowed is null then format('state directory %s belongs to coordinator %s, this database is coordinator %s', state_directory, belongs_to, own)
         when not allowed then format(
-            'home %s is not allowed to act for this coordinator: this is either a new host (then run: select pglobalxact.adopt(''reason'');) '
+            E'home %s is not allowed to act for this coordinator:\nthis is either a new host (then run: select pglobalxact.adopt(''reason'');)\n'
             'or a copy of the database whose original still lives (then leave it, or uninstall pglobalxact here)', home)
         when not elected and not exists (select from pglobalxact._sidecar_pid()) then format(
             'the locks by which a sidecar is elected are held by others: %s', coalesce(pglobalxact._holder('acting', 0), 'holder unknown'))

@@ -29,7 +29,8 @@ export class Bank {
     stateDir = newStateDir()
 
     private constructor(
-        readonly servers: Readonly<Record<Place, Cluster>>,
+        /** Another server in a place after a failover. */
+        readonly servers: Record<Place, Cluster>,
         private readonly passwords: Readonly<Record<Role, string>>
     ) {}
 

@@ -3,10 +3,12 @@
  *
  *     ```psql            typed as the DBA, at the coordinator
  *     ```psql london     typed as superuser, at that node; "postgres" and "app" are other roles at the coordinator
+ *     ```console         typed behind "$ " into a shell on the coordinator's host (console.ts)
  *     bank=> select 1;   behind a prompt (also bank->, bank=*>, bank=#): typed into psql
  *      ?column?          all else: what psql answers
  *
- * A comment such as <!-- stage: kill tokyo --> says what happens between two of them.
+ * A comment such as <!-- stage: kill tokyo --> says what happens between two of them. Fresh servers (<!-- stage: bank -->)
+ * begin another act, which knows nothing of those before.
  */
 export interface Typed {
     readonly kind: 'typed'
@@ -31,6 +33,8 @@ interface Prose {
 export type Item = Typed | Event | Prose
 
 const PROMPT = /^(bank[=\-('"$][*!]?[>#]) ?(.*)$/
+const SHELL_PROMPT = /^(\$) (.*)$/
+const SESSIONS: Readonly<Record<string, string>> = { psql: 'dba', console: 'console' }
 const CONTINUED = /^bank[-('"$]/
 
 export function parse(text: string): Item[] {
@@ -40,10 +44,10 @@ export function parse(text: string): Item[] {
         const lineNumber = index + 1
         const fence = /^```(\w*)\s*(\w*)\s*$/.exec(line)
         const event = /^<!-- stage: (.*) -->$/.exec(line)
-        const prompt = session === undefined ? null : PROMPT.exec(line)
+        const prompt = session === undefined ? null : (session === 'console' ? SHELL_PROMPT : PROMPT).exec(line)
         const last = items.at(-1)
         if (fence) {
-            session = session === undefined && fence[1] === 'psql' ? fence[2] || 'dba' : undefined
+            session = session === undefined ? fence[2] || SESSIONS[fence[1]!] : undefined
             items.push({ kind: 'prose', line })
         } else if (event) {
             items.push({ kind: 'event', what: event[1]!, lineNumber })
@@ -63,6 +67,30 @@ export function parse(text: string): Item[] {
     return items
 }
 
+export interface Act {
+    /** The heading under which its servers come up. */
+    readonly title: string
+    readonly items: readonly Item[]
+}
+
+/** The parts of a document that have servers of their own; what stands before the first of them goes with it. */
+export function acts(items: readonly Item[]): Act[] {
+    const fresh = (item: Item): boolean => item.kind === 'event' && (item.what === 'bank' || item.what === 'servers')
+    const starts = items.flatMap((item, at) => (fresh(item) ? [at] : []))
+    return starts.map((start, act) => ({
+        title: headingBefore(items, start),
+        items: items.slice(act === 0 ? 0 : start, starts[act + 1])
+    }))
+}
+
+/** The section, and what it is a part of. */
+function headingBefore(items: readonly Item[], end: number): string {
+    const lines = items.slice(0, end).flatMap((item) => (item.kind === 'prose' ? [item.line] : []))
+    const section = lines.findLastIndex((line) => line.startsWith('## '))
+    const part = lines.slice(section + 1).findLast((line) => line.startsWith('### '))
+    return [lines[section], part].flatMap((line) => line?.replace(/^#+ /, '') ?? []).join(', ')
+}
+
 export function render(items: readonly Item[]): string {
     return items
         .flatMap((item) => {
@@ -80,6 +108,7 @@ const NAME = /pgx_([0-9a-f]{8})_(\d+_[0-9a-f]{8})_|(\d+_[0-9a-f]{8})(?![0-9a-f])
 /** What differs from run to run and means nothing. */
 const MASKS: readonly (readonly [RegExp, string])[] = [
     [/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d)?/g, '<time>'],
+    [/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, '<time>'],
     [/(?:\d+ days? )?\d\d:\d\d:\d\d(?:\.\d+)?/g, '<interval>'],
     [/\b[0-9a-f]{8}\b/g, '<hex>'],
     [/\bpid \d+/gi, '<pid>'],
@@ -89,7 +118,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
 
 /** Columns of no interest to a comparison, wherever they appear. */
 const VOLATILE =
-    /^(attempts|next_retry|age|since|prepared_for|holds_back|latency_ms|pid|id|took|state_bytes|state_directory|running_for|last_seen|last_look|host)$/
+    /^(xid|attempts|next_retry|age|since|prepared_for|holds_back|latency_ms|pid|id|took|state_bytes|state_directory|running_for|last_seen|last_look|host)$/
 
 export interface Skeleton {
     readonly shape: string

@@ -1,7 +1,13 @@
 /** The servers behind a document: its sessions, and what happens to them between two of its transcripts. */
 import { hostname } from 'node:os'
+import type { Client } from 'pg'
+import { unmountAll } from '../crash/support/mounts'
 import { Bank, NODES, PLACES, newStateDir, type Place } from '../demo/bank'
+import type { Cluster } from '../support/cluster'
+import type { Sidecar } from '../support/process'
 import { PsqlSession } from '../support/psql'
+import { ACCIDENTS } from './accidents'
+import { shell } from './console'
 
 /** What a document calls the servers; as long as the real addresses, so that columns keep their width. */
 const ADDRESSES: Readonly<Record<Place, string>> = { zurich: '10.20.0.11:5432', london: '10.20.0.12:5432', tokyo: '10.20.0.13:5432' }
@@ -22,6 +28,12 @@ const tokyo = (host: string, port: number): string => `
 export class Stage {
     #bank: Bank | undefined
     readonly #sessions = new Map<string, PsqlSession>()
+    /** Programs at work: their connections. */
+    readonly #clients: Client[] = []
+    /** Servers beside those of the bank: a standby, a copy, one that was lost. */
+    readonly others: Cluster[] = []
+    /** Sidecars beside that of the bank. */
+    readonly sidecars: Sidecar[] = []
 
     get bank(): Bank {
         if (!this.#bank) throw new Error('the document types before it has said <!-- stage: bank --> or <!-- stage: servers -->')
@@ -36,36 +48,67 @@ export class Stage {
         else if (what === 'servers') this.#bank = await Bank.start(() => 'secret')
         else if (what === 'accounts') await this.#accounts()
         else if (what === 'tokyo') await this.#tokyo()
+        else if (ACCIDENTS[what]) await ACCIDENTS[what](this)
         else if (what === 'start sidecar') await this.bank.startSidecar()
         else if (what === 'start an unknown sidecar') await this.bank.startSidecar([], / is not allowed to act /)
         else if (what === 'stop sidecar') await this.bank.sidecar?.stop()
         else if (what === 'kill sidecar') await this.bank.sidecar?.kill()
+        else if (what === 'pause sidecar') this.bank.sidecar?.pause()
+        else if (what === 'resume sidecar') this.bank.sidecar?.resume()
         else if (what === 'lose state directory') this.bank.stateDir = newStateDir()
         else if (place && verb === 'start') await this.bank.servers[place].start()
         else if (place && verb === 'stop') await this.bank.servers[place].stop('fast')
-        else if (place && verb === 'kill') await this.bank.servers[place].kill()
+        else if (place && verb === 'kill') await this.kill(place)
         else throw new Error(`nobody knows how to do this: ${what}`)
+    }
+
+    /** A program's connection to a place, which goes with the stage. */
+    async connect(place: Place, user: 'app' | 'postgres', application_name: string): Promise<Client> {
+        const { servers } = this.bank
+        const login = user === 'app' ? this.bank.login('app') : { database: 'bank' }
+        const client = await servers[place].connect({ ...login, application_name })
+        this.#clients.push(client)
+        return client
+    }
+
+    /** The server crashes; who was connected to it connects anew. */
+    async kill(place: Place): Promise<void> {
+        await this.bank.servers[place].kill()
+        const names = place === 'zurich' ? ['dba', 'app', 'postgres'] : [place]
+        for (const name of names) {
+            await this.#sessions.get(name)?.close()
+            this.#sessions.delete(name)
+        }
     }
 
     /** Types into a session, opening it at its first use; answers in the document's terms. */
     async type(name: string, sql: string): Promise<string[]> {
+        if (name === 'console') return this.#lines(await shell(this.bank, sql))
         const session = this.#sessions.get(name) ?? (await this.#open(name))
         const answer = await session.send(this.#toReal(sql))
+        return this.#lines(answer)
+    }
+
+    #lines(answer: string): string[] {
         return this.#toDocument(answer).replace(/\s+$/, '').split('\n')
     }
 
     async close(): Promise<void> {
         for (const session of this.#sessions.values()) await session.close()
-        await this.#bank?.sidecar?.stop()
-        await Promise.all(Object.values(this.#bank?.servers ?? {}).map((server) => server.destroy()))
+        for (const sidecar of [...this.sidecars, this.#bank?.sidecar]) await sidecar?.stop()
+        const servers = new Set([...Object.values(this.#bank?.servers ?? {}), ...this.others])
+        await Promise.all([...servers].map((server) => server.destroy()))
+        await Promise.all(this.#clients.map((client) => client.end().catch(() => undefined)))
+        unmountAll()
     }
 
     async #open(name: string): Promise<PsqlSession> {
         const { servers } = this.bank
         const node = NODES.find((one) => one === name)
         const login = name === 'dba' || name === 'app' ? this.bank.login(name) : { database: 'bank' }
-        if (!node && !['dba', 'app', 'postgres'].includes(name)) throw new Error(`no such session: ${name}`)
-        const session = await PsqlSession.open(servers[node ?? 'zurich'], login)
+        if (!node && !['dba', 'app', 'postgres', 'copy'].includes(name)) throw new Error(`no such session: ${name}`)
+        const server = name === 'copy' ? this.others.find((other) => other.name === 'copy')! : servers[node ?? 'zurich']
+        const session = await PsqlSession.open(server, login)
         await session.send('\\set QUIET off\n\\set SHOW_CONTEXT never')
         this.#sessions.set(name, session)
         return session

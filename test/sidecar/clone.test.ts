@@ -1,11 +1,9 @@
 import { cpSync, rmSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { expect } from 'chai'
 import type { Client } from 'pg'
 import { startCluster, type Cluster } from '../support/cluster'
-import { copyDataDir } from '../support/datadir'
 import { startSidecar, type Sidecar } from '../support/process'
+import { cloneOf } from '../support/snapshot'
 import { until } from '../support/wait'
 import { World } from '../support/world'
 import { addRow, newStateDir } from './common'
@@ -41,22 +39,10 @@ describe('a clone of the coordinator', () => {
     })
 
     async function startTwin(stateDir: string): Promise<Sidecar> {
-        const snapshot = { binaries: own.binaries, copyTo: frozenCopy } as Cluster
-        clone = await startCluster({ name: 'clone', copyOf: snapshot })
+        clone = await cloneOf(own, 'clone')
         expect(await clone.query('select from pglobalxact.server_start', [], world.database)).to.have.lengthOf(1)
         twin = startSidecar({ stateDir, databaseUrl: world.sidecarUrl.replace(`:${own.port}/`, `:${clone.port}/`), args: TIMES })
         return twin
-    }
-
-    /** All of the server's processes stand still meanwhile: as a snapshot of its disk. */
-    async function frozenCopy(target: string): Promise<void> {
-        own.pause()
-        try {
-            await copyDataDir(own.dataDir, target)
-        } finally {
-            own.resume()
-        }
-        await rm(join(target, 'postmaster.pid'))
     }
 
     function copyOfStateDir(): string {

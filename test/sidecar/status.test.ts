@@ -104,7 +104,7 @@ describe('status() of the sidecar', () => {
         const found = await status()
         expect(found).to.include({ sidecar: 'waiting', pid: other.pid, seen: true })
         expect(found['note']).to.match(
-            /^home [0-9a-f]{16} is not allowed to act for this coordinator: this is either a new host .*select pglobalxact\.adopt\('reason'\).* or a copy of the database/
+            /^home [0-9a-f]{16} is not allowed to act for this coordinator:\nthis is either a new host .*select pglobalxact\.adopt\('reason'\).*\nor a copy of the database/
         )
         const error = await failure(world.admin('select * from pglobalxact.recover()'))
         expect(error.code).to.equal('55000')

@@ -148,6 +148,11 @@ export class PsqlSession {
         return output
     }
 
+    /** What it has printed since the last answer: of a command that has not ended, such as \watch. */
+    get printed(): string {
+        return this.#unread
+    }
+
     /** Ctrl-C. The send that waits then resolves with psql's "canceling statement" error. */
     interrupt(): void {
         this.child.stdin?.write('\x03')

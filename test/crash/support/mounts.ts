@@ -44,6 +44,13 @@ export class SmallDisk {
         return disk
     }
 
+    /** The one that was put over a directory. */
+    static at(path: string): SmallDisk {
+        const disk = [...disks].find((one) => one.path === path)
+        if (!disk) throw new Error(`no small disk was put over ${path}`)
+        return disk
+    }
+
     /** The same, with what the directory held. */
     static under(path: string, spareKilobytes: number): SmallDisk {
         const kept = `${path}.kept`
