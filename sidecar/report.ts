@@ -1,7 +1,8 @@
 import type { Catalog } from './catalog'
+import type { Branch } from './liveset'
 import type { Node, Prepared, Scan, Stake } from './node'
 import type { BranchStatusRow, NodeStatusRow, Verdict } from './records'
-import type { Branch, Resolver } from './resolver'
+import type { Resolver } from './resolver'
 import type { Problem } from './sqlstate'
 
 /** A branch that no set in hand stands for, and that the node would not finish: tried again. */
