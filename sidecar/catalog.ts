@@ -1,5 +1,5 @@
-import type { ConnectionConfig } from './connection'
 import { Client, type QueryResult, type QueryResultRow } from 'pg'
+import type { ConnectionConfig } from './connection'
 import type { DatedEntry } from './journal'
 import { loginPid } from './nodefacts'
 import type { NodeRow } from './nodeoptions'

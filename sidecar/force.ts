@@ -1,8 +1,8 @@
+import { describe, type Branch } from './liveset'
 import { answer, confirmed, fingerprint, preparedNow, stakesNow, type AnswerRow, type PlannedBranch } from './plan'
 import { fateOf, type Action } from './protocol'
 import type { KnownBranch } from './records'
 import { RequestError, UNKNOWN_OBJECT, unknownSet, WRONG_STATE, type RequestParts } from './request'
-import type { Branch } from './resolver'
 import { property } from './sqlstate'
 
 export interface Order {
@@ -155,14 +155,6 @@ async function forceBranch(parts: RequestParts, order: Order, { number, gid, own
     if (done.ok) return fateOf(order.action)
     if (done.problem.trouble === 'absent') return 'finished meanwhile by the decision rule, or by its own session'
     return `${order.action} ordered, tried again: ${done.problem.message}`
-}
-
-/** How a branch in hand stands, in words. */
-export function describe(branch: Branch): string {
-    if (branch.fate !== undefined) return branch.fate
-    const reason =
-        branch.problem?.message ?? (branch.durable ? 'the node does not answer' : 'its decision cannot be written to the state files')
-    return `not yet ${branch.action === 'commit' ? 'committed' : 'rolled back'}: ${reason}`
 }
 
 /** Ends the session first, so that it cannot commit afterwards; then what it left prepared is looked at again. */

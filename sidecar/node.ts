@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
 import type { Client } from 'pg'
+import { Fence } from './fence'
 import { Finisher, type Answer } from './finisher'
 import type { Log } from './log'
 import { loginPid, proveSession, readFacts, type Examination } from './nodefacts'
@@ -59,36 +59,20 @@ export interface NodeSettings {
     readonly connections: number
 }
 
-interface Holder {
-    readonly class: number
-    readonly pid: number
-    readonly role: string
-    readonly name: string
-    readonly own: boolean
-}
-
-const PROCESS = randomBytes(4).toString('hex')
-
 const SCAN = nodeSql('scan')
 const MEMBERS = nodeSql('members')
 const STAKES = nodeSql('stakes')
-const FENCE_HOLDERS = nodeSql('fence_holders')
 const LOOK_UP_FATE = nodeSql('look_up_fate')
 const END_SESSION = nodeSql('end_session')
-const KEEPS_FENCE = nodeSql('keeps_fence')
-
-/**
- * Lock classes of the fence. Anyone may take an advisory lock, so a stranger could squat on one: then the next class
- * serves, and no class held under the sidecar's own login is ever passed over, whichever it is.
- */
-const FENCE_CLASSES = [0x70677835, 0x70677845, 0x70677855, 0x70677865]
 
 /**
  * One node. Connections that finish branches are opened only while the fence is held, on a connection of its own, and
- * closed the moment that connection is lost: so at most one sidecar of a coordinator acts at a node.
+ * closed the moment that connection is lost: so at most one sidecar of a coordinator acts at a node (fence.ts has the lock).
  */
 export class Node {
-    private fence: Client | undefined
+    private readonly fence: Fence
+    /** The session that holds the fence. */
+    private session: Client | undefined
     private finisher: Finisher | undefined
     private closed = false
     /** 'held', or why this sidecar may not act here. */
@@ -97,10 +81,12 @@ export class Node {
     constructor(
         readonly address: NodeAddress,
         private readonly settings: NodeSettings,
-        private readonly log: Log,
+        log: Log,
         private readonly tally: Tally,
         private readonly onLost: () => void
-    ) {}
+    ) {
+        this.fence = new Fence({ ...settings, number: address.number, node: address.name }, log)
+    }
 
     get up(): boolean {
         return this.finisher !== undefined
@@ -112,9 +98,9 @@ export class Node {
 
     /** Throws when the node cannot be reached; returns false when another sidecar holds the fence. */
     async connect(): Promise<boolean> {
-        const client = this.fence ?? (await this.open())
+        const client = this.session ?? (await this.open())
         try {
-            this.fenceState = this.closed ? 'not connected' : await this.takeFence(client)
+            this.fenceState = this.closed ? 'not connected' : await this.fence.take(client)
         } catch (error) {
             destroy(client)
             throw error
@@ -122,10 +108,10 @@ export class Node {
         // Closed meanwhile: nobody would ever give this fence up.
         if (this.fenceState !== 'held' || this.closed) {
             destroy(client)
-            this.fence = undefined
+            this.session = undefined
             return false
         }
-        this.fence = client
+        this.session = client
         this.finisher = new Finisher(() => this.open(), this.settings.connections)
         client.on('end', () => this.lost(client))
         return true
@@ -172,21 +158,22 @@ export class Node {
         return found.status === 'committed' ? 'committed' : found.status === 'aborted' ? 'rolled back' : 'unknown'
     }
 
-    async endSession(session: RemoteSession): Promise<boolean> {
-        const { rows } = await this.query<{ ended: boolean }>(END_SESSION, [session.pid, session.xact_start])
+    async endSession({ pid, xact_start }: RemoteSession): Promise<boolean> {
+        const { rows } = await this.query<{ ended: boolean }>(END_SESSION, [pid, xact_start])
         return rows[0]?.ended ?? false
     }
 
     /** Reads what there is to know of the node, and puts the fence's session to the proof. Needs the node to be up. */
     async examine(owners: readonly string[], patience: string): Promise<Examination> {
-        const fence = this.fence
-        if (fence === undefined) throw new Error(this.fenceState)
+        const { session } = this
+        if (session === undefined) throw new Error(this.fenceState)
         const client = await this.open()
         try {
             const facts = await readFacts(client, { owners, patience, gids: gidPattern(this.settings.coordinator) })
-            const holders = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, this.fenceKey])).rows
-            const ask = async () => (await this.query<{ pid: number; held: boolean }>(KEEPS_FENCE, [FENCE_CLASSES, this.fenceKey])).rows[0]!
-            return { ...facts, fence: await proveSession(ask, loginPid(fence), client), squatters: holders.filter(({ own }) => !own) }
+            const holders = await this.fence.holders(client)
+            const { sql, values } = this.fence.proof
+            const ask = async () => (await this.query<{ pid: number; held: boolean }>(sql, values)).rows[0]!
+            return { ...facts, fence: await proveSession(ask, loginPid(session), client), squatters: holders.filter(({ own }) => !own) }
         } finally {
             destroy(client)
         }
@@ -220,26 +207,26 @@ export class Node {
 
     close(): void {
         this.closed = true
-        const client = this.fence
+        const client = this.session
         this.shut('the sidecar is stopping or the node was changed')
         if (client !== undefined) destroy(client)
     }
 
     private lost(client: Client): void {
-        if (this.fence !== client) return
+        if (this.session !== client) return
         this.shut('the connection that holds the fence was lost')
         this.onLost()
     }
 
     private shut(reason: string): void {
-        this.fence = undefined
+        this.session = undefined
         this.finisher?.close(reason)
         this.finisher = undefined
         this.fenceState = 'not connected'
     }
 
     private async query<T extends object>(sql: string, values: unknown[]) {
-        const client = this.fence
+        const client = this.session
         if (client === undefined) throw new Error(this.fenceState)
         try {
             return await client.query<T>(sql, values)
@@ -254,69 +241,8 @@ export class Node {
     }
 
     private open(): Promise<Client> {
-        return connectToNode(this.address, { name: this.sessionName, timeout: this.settings.timeout })
+        return connectToNode(this.address, { name: this.fence.name, timeout: this.settings.timeout })
     }
-
-    private get fenceKey(): number {
-        return Number.parseInt(this.settings.coordinator, 16) | 0
-    }
-
-    /** A few digits of the home tell it from others well enough, and leave room for the place. */
-    private get homeName(): string {
-        return `pgx_${this.settings.coordinator}_sidecar_${this.settings.home.slice(0, 4)}_`
-    }
-
-    /**
-     * Unlike its home, a process cannot be copied: a session of this name is this process's own. Behind it stands where the
-     * coordinator is (read by sql/internal/_peer_of.sql): who finds a branch at the node can ask there.
-     */
-    private get sessionName(): string {
-        return sessionName(`${this.homeName}${this.address.number}_${PROCESS}`, this.settings.place)
-    }
-
-    private describeRival({ pid, name }: Holder): string {
-        const [, number, process] =
-            /^(\d+)_([0-9a-f]{8})(?: |$)/.exec(name.startsWith(this.homeName) ? name.slice(this.homeName.length) : '') ?? []
-        if (process === PROCESS) return `this database is a node already, under another foreign server: number ${number}`
-        if (process !== undefined) return `held by an earlier session of this sidecar, or by a copy of its host: pid ${pid}, ${name}`
-        return `held by another sidecar of this coordinator or of a copy of it: pid ${pid}, ${name}`
-    }
-
-    private async takeFence(client: Client): Promise<string> {
-        const key = this.fenceKey
-        const holders = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, key])).rows
-        const rival = holders.find((holder) => holder.own && holder.name !== this.sessionName)
-        if (rival !== undefined) return this.describeRival(rival)
-        for (const { pid } of holders.filter((holder) => holder.own)) {
-            // A session that this very process has lost, and the server not yet noticed so.
-            await client.query('select pg_terminate_backend($1, $2)', [pid, Math.min(2000, Math.ceil(this.settings.timeout / 2))])
-            this.log.info('ended own stale session', { node: this.address.name, pid })
-        }
-        const squatter = holders.find((holder) => !holder.own)
-        if (squatter !== undefined) {
-            this.log.warning('fence lock held by a stranger, ignored', { node: this.address.name, role: squatter.role, pid: squatter.pid })
-        }
-        for (const lockClass of FENCE_CLASSES) {
-            const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock($1, $2) as got', [lockClass, key])
-            if (rows[0]!.got) {
-                // Two sidecars may have passed the look above together, under different classes: the lower pid yields to nobody.
-                const others = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, key])).rows.filter((holder) => holder.own)
-                if (others.length === 0) return 'held'
-                await client.query('select pg_advisory_unlock($1, $2)', [lockClass, key])
-                return `held by another sidecar: pid ${others[0]!.pid}, ${others[0]!.name}`
-            }
-        }
-        return `every fence lock is held by others: ${squatter?.role ?? 'unknown'}`
-    }
-}
-
-/** PostgreSQL keeps 63 bytes of a name, and replaces what is not ASCII: done here, so that what it shows is what was said. "~" ends what is cut. */
-export function sessionName(name: string, place: string): string {
-    const room = 63 - name.length - 1
-    const plain = place.replace(/[^ -~]/g, '?')
-    if (plain.length <= room) return `${name} ${plain}`
-    const short = plain.replace(/^([^/.:]+\.)[^/:]*/, (_, first: string) => first.slice(0, -1))
-    return `${name} ${short.length <= room ? short : `${short.slice(0, room - 1)}~`}`
 }
 
 export const describeFailure = (error: unknown): { sqlstate: string | undefined; message: string } => ({

@@ -1,15 +1,10 @@
 import type { Catalog } from './catalog'
+import type { Branch } from './liveset'
 import type { Node, Prepared, Scan, Stake } from './node'
 import type { BranchStatusRow, NodeStatusRow, Verdict } from './records'
-import type { Branch, Resolver } from './resolver'
+import type { Resolver } from './resolver'
+import type { Refused } from './settling'
 import type { Problem } from './sqlstate'
-
-/** A branch that no set in hand stands for, and that the node would not finish: tried again. */
-export interface Refused {
-    attempts: number
-    nextTry: number
-    problem: Problem
-}
 
 export type Failure = Pick<Problem, 'sqlstate' | 'message'>
 

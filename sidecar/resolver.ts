@@ -1,45 +1,17 @@
+import { patience } from './backoff'
 import type { Catalog } from './catalog'
-import type { CompleteRow, DecidedSet, FateRow } from './records'
 import type { FaultPoints } from './fault'
 import type { Journal } from './journal'
+import { aboutBranch, addBranch, fateIn, merge, newSet, outcomeOf, type Branch, type GivenUp, type LiveSet } from './liveset'
 import type { Log } from './log'
 import type { Node } from './node'
-import { fateOf, makeGid, setId, why, type Action, type Fate, type SetKey } from './protocol'
+import { fateOf, setId, why, type SetKey } from './protocol'
+import type { CompleteRow, DecidedSet } from './records'
 import { describeProblem, type Problem } from './sqlstate'
 import type { StateFile } from './statefile'
 import type { BranchFacts, StateEvent } from './statelines'
 import type { Tally } from './tally'
-
-/** Nobody waits for the branch any more: an order stands for its node's return, or nothing but the commit record does. */
-export type GivenUp = 'forced commit' | 'forced rollback' | 'lost'
-
-/** A branch of a decided set. Its action is the set's decision, unless a person forced the other way. */
-export interface Branch {
-    readonly set: LiveSet
-    facts: BranchFacts
-    action: Action
-    fate: Fate | GivenUp | undefined
-    /** Its decision is on disk: before that nothing is sent to the node. */
-    durable: boolean
-    busy: boolean
-    /** The coordinator has been told the fate. */
-    told: boolean
-    attempts: number
-    nextTry: number
-    problem: Problem | undefined
-    /** When it was decided, for branches that take long enough to be shown. */
-    readonly since: number
-}
-
-export interface LiveSet {
-    readonly key: SetKey
-    readonly branches: Map<number, Branch>
-    /** When its commit record was seen, on the clock of performance.now(). */
-    readonly since: number
-    complete: boolean
-    /** It was complete once, and a branch has come back: what becomes of that one is told even if all is well. */
-    returned: boolean
-}
+import { WriteBack } from './writeback'
 
 interface Parts {
     readonly state: StateFile
@@ -62,16 +34,16 @@ const FIRST_RETRY = 100 // ms
  */
 export class Resolver {
     readonly sets = new Map<string, LiveSet>()
-    private fates: FateRow[] = []
-    private completes: CompleteRow[] = []
-    private writing: Promise<void> | undefined
+    private readonly results: WriteBack
     private started = false
 
-    constructor(private readonly parts: Parts) {}
+    constructor(private readonly parts: Parts) {
+        this.results = new WriteBack(parts, (told) => this.forget(told))
+    }
 
     /** Results that the coordinator has not been told yet. */
     get unwritten(): number {
-        return this.fates.length + this.completes.length
+        return this.results.unwritten
     }
 
     /**
@@ -89,16 +61,9 @@ export class Resolver {
         const live = this.live(set, performance.now() - Math.max(Date.now() - since.getTime(), 0))
         for (const event of events) {
             if (event.kind !== 'branch') continue
-            const branch = this.addBranch(live, event.branch)
+            const branch = addBranch(live, event.branch)
             branch.durable = true
-            branch.fate =
-                event.status === 'committed'
-                    ? 'committed'
-                    : event.status === 'rolled-back'
-                      ? 'rolled back'
-                      : event.status === 'unknown'
-                        ? 'unknown'
-                        : branch.fate
+            branch.fate = fateIn(event.status) ?? branch.fate
         }
         this.settle(live)
     }
@@ -109,7 +74,7 @@ export class Resolver {
         const fresh: Branch[] = []
         for (const set of decided) {
             const live = this.live(set)
-            const added = this.merge(live, set, uriOf)
+            const added = merge(live, set, this.parts.coordinator, uriOf)
             if (added.length > 0) {
                 events.push(
                     ...added.map((branch): StateEvent => ({ kind: 'branch', set: live.key, branch: branch.facts, status: 'pending' }))
@@ -197,67 +162,21 @@ export class Resolver {
 
     /** Tells the coordinator which branches of unfinished sets are done: not at once, as most sets are complete by then. */
     tellProgress(): void {
-        for (const set of this.sets.values()) if (!set.complete) this.tellFates(set)
+        for (const set of this.sets.values()) if (!set.complete) this.results.addFates(set)
     }
 
     /** Writes back what is finished, in batches; what fails is kept and goes with the next call. */
-    async writeBack(): Promise<void> {
-        this.writing ??= this.flush().finally(() => (this.writing = undefined))
-        await this.writing
+    writeBack(): Promise<void> {
+        return this.results.flush()
     }
 
     private live(key: SetKey, since = performance.now()): LiveSet {
         const id = setId(key)
         const known = this.sets.get(id)
         if (known !== undefined) return known
-        const live: LiveSet = { key: { xid: key.xid, nonce: key.nonce }, branches: new Map(), since, complete: false, returned: false }
+        const live = newSet(key, since)
         this.sets.set(id, live)
         return live
-    }
-
-    private merge(live: LiveSet, set: DecidedSet, uriOf: (node: number) => string): Branch[] {
-        const added: Branch[] = []
-        if (set.outcome !== null) live.returned = true
-        for (const one of set.branches) {
-            const known = live.branches.get(one.node)
-            const gid = makeGid({ ...live.key, coordinator: this.parts.coordinator, node: one.node })
-            const branch =
-                known ??
-                this.addBranch(live, {
-                    node: one.node,
-                    gid,
-                    uri: uriOf(one.node),
-                    xid: one.xid ?? undefined,
-                    timeline: one.timeline ?? undefined,
-                    owner: one.owner ?? undefined
-                })
-            if (one.forced !== null) branch.action = one.forced
-            if (known !== undefined) continue
-            // A fate on a set that is not complete stands; on a complete one the branch has come back and is settled again.
-            if (one.fate !== null && set.outcome === null) branch.fate = one.fate as Branch['fate']
-            else added.push(branch)
-        }
-        return added
-    }
-
-    private addBranch(set: LiveSet, facts: BranchFacts): Branch {
-        const known = set.branches.get(facts.node)
-        if (known !== undefined) return known
-        const branch: Branch = {
-            set,
-            facts,
-            action: 'commit',
-            fate: undefined,
-            durable: false,
-            busy: false,
-            told: false,
-            attempts: 0,
-            nextTry: 0,
-            problem: undefined,
-            since: Date.now()
-        }
-        set.branches.set(facts.node, branch)
-        return branch
     }
 
     /** "Does not exist" is not success: the branch's own xid tells what became of it. */
@@ -281,8 +200,7 @@ export class Resolver {
         if (branch.attempts === 1 || branch.problem?.sqlstate !== problem.sqlstate)
             this.parts.journal.note('attempt failed', describeProblem(problem), aboutBranch(branch))
         branch.problem = problem
-        const wait = Math.min(this.parts.retryCap, FIRST_RETRY * 2 ** Math.min(branch.attempts - 1, 20))
-        branch.nextTry = Date.now() + wait * (0.5 + Math.random() / 2)
+        branch.nextTry = Date.now() + patience(FIRST_RETRY, branch.attempts, this.parts.retryCap)
         if (branch.attempts === 1) {
             this.parts.state.note([{ kind: 'phase', set: branch.set.key, phase: 'incomplete' }])
             this.parts.log.warning(why('commit', 'incomplete'), {
@@ -313,29 +231,16 @@ export class Resolver {
             this.parts.tally.halfCommitted(performance.now() - set.since)
     }
 
-    /** A set is over when every branch has a fate; its outcome is the worst of them. */
     private settle(set: LiveSet): void {
-        const fates = [...set.branches.values()].map((branch) => branch.fate)
-        if (set.complete || fates.includes(undefined)) return
+        const outcome = outcomeOf(set)
+        if (set.complete || outcome === undefined) return
         set.complete = true
-        const outcome = fates.some((fate) => fate === 'rolled back' || fate === 'forced rollback')
-            ? 'mixed'
-            : fates.includes('unknown') || fates.includes('lost')
-              ? 'unknown'
-              : 'committed'
+        const forced = [...set.branches.values()].some((branch) => branch.fate === 'forced commit')
         // A complete and committed set says it all in one row.
-        if (outcome !== 'committed' || set.returned || fates.includes('forced commit')) this.tellFates(set)
+        if (outcome !== 'committed' || set.returned || forced) this.results.addFates(set)
         const detail = outcome === 'committed' ? {} : { detail: this.alarm(set, outcome) }
-        this.completes.push({ ...set.key, outcome, at: new Date().toISOString(), ...detail })
+        this.results.addOutcome({ ...set.key, outcome, at: new Date().toISOString(), ...detail })
         setImmediate(() => void this.writeBack())
-    }
-
-    private tellFates(set: LiveSet): void {
-        for (const [node, branch] of set.branches) {
-            if (branch.fate === undefined || branch.told) continue
-            branch.told = true
-            this.fates.push({ ...set.key, node, fate: branch.fate, at: new Date().toISOString() })
-        }
     }
 
     /** In the log at once; in the database together with the outcome. */
@@ -348,29 +253,11 @@ export class Resolver {
         return detail
     }
 
-    private async flush(): Promise<void> {
-        const catalog = this.parts.catalog()
-        while (catalog !== undefined && this.fates.length + this.completes.length > 0) {
-            const fates = this.fates.splice(0)
-            const completes = this.completes.splice(0)
-            try {
-                if (completes.length > 0) await this.parts.fault.at('before write-back')
-                await catalog.finish(fates, completes)
-            } catch (error) {
-                this.fates.unshift(...fates)
-                this.completes.unshift(...completes)
-                this.parts.log.warning('write-back failed, kept for later', { error: String(error) })
-                return
-            }
-            for (const row of completes) this.sets.delete(setId(row))
-            this.parts.state.note(
-                completes.map((row): StateEvent => ({ kind: 'phase', set: { xid: row.xid, nonce: row.nonce }, phase: 'complete' }))
-            )
-        }
+    /** The coordinator has taken what became of these sets. */
+    private forget(told: readonly CompleteRow[]): void {
+        for (const row of told) this.sets.delete(setId(row))
+        this.parts.state.note(
+            told.map((row): StateEvent => ({ kind: 'phase', set: { xid: row.xid, nonce: row.nonce }, phase: 'complete' }))
+        )
     }
 }
-
-const aboutBranch = (branch: Branch): { readonly set: string; readonly node: number } => ({
-    set: setId(branch.set.key),
-    node: branch.facts.node
-})

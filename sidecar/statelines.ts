@@ -1,6 +1,5 @@
 import { crc32 } from 'node:zlib'
-import type { SetKey } from './protocol'
-import { setId } from './protocol'
+import { setId, type SetKey } from './protocol'
 
 /**
  * The text of the state files, pure: one line per event,

@@ -1,7 +1,8 @@
-import type { Figures } from './records'
+import type { LiveSet } from './liveset'
 import { parseGid, setId } from './protocol'
+import type { Figures } from './records'
 import type { Keeper } from './recovery'
-import type { LiveSet, Resolver } from './resolver'
+import type { Resolver } from './resolver'
 import type { StateFile } from './statefile'
 
 /** What the sidecar knows at the moment; undefined where it does not act or has not been told. */

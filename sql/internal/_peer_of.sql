@@ -1,4 +1,4 @@
--- What a sidecar says of itself in the application_name of its sessions (sidecar/node.ts): pgx_<coordinator>_sidecar_<…> <host>/<database>.
+-- What a sidecar says of itself in the application_name of its sessions (sidecar/fence.ts): pgx_<coordinator>_sidecar_<…> <host>/<database>.
 -- Any session may call itself so: it is a hint for people, and nothing else.
 create or replace function pglobalxact._peer_of(application_name text)
 returns table (coordinator text, told text)

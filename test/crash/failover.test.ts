@@ -1,7 +1,7 @@
 /** A server is lost for good, and its standby takes over: the coordinator's, or a node's. */
-import { expect } from 'chai'
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
+import { expect } from 'chai'
 import type { Cluster } from '../support/cluster'
 import { startSidecar } from '../support/process'
 import { until } from '../support/wait'

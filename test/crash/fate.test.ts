@@ -1,6 +1,6 @@
 /** "Does not exist" is not success: what became of a branch is proved by its own transaction id, or said to be unknown. */
-import { expect } from 'chai'
 import { join } from 'node:path'
+import { expect } from 'chai'
 import { until } from '../support/wait'
 import type { World } from '../support/world'
 import { ClosedGate, installGate } from './support/gate'

@@ -1,8 +1,8 @@
 /** What is not its own is never touched, and what anyone may do (advisory locks, NOTIFY, gids of our form) decides nothing. */
 import { expect } from 'chai'
 import type { Client } from 'pg'
-import { PASSWORDS, World } from '../support/world'
 import { until } from '../support/wait'
+import { PASSWORDS, World } from '../support/world'
 
 const IN_FLIGHT = 0x70677831
 const COMMITTING = 0x70677832

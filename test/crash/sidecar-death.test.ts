@@ -1,7 +1,7 @@
 /** The sidecar gets SIGKILL at named points (sidecar/fault.ts), and another one takes over. */
-import { expect } from 'chai'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { expect } from 'chai'
 import { until } from '../support/wait'
 import type { World } from '../support/world'
 import { createGround, destroyGround, revive } from './support/ground'

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import { expect } from 'chai'
-import { startProxy, type Proxy } from '../support/proxy'
 import { freePort } from '../support/ports'
+import { startProxy, type Proxy } from '../support/proxy'
 import { until } from '../support/wait'
 import { PASSWORDS, World } from '../support/world'
 import { addRow } from './common'

@@ -3,10 +3,10 @@ import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect } from 'chai'
 import type { Client } from 'pg'
-import { PASSWORDS, type World } from '../support/world'
 import { startSidecar, type SidecarOptions } from '../support/process'
 import { within } from '../support/wait'
 import { workDir } from '../support/workdir'
+import { PASSWORDS, type World } from '../support/world'
 
 /** An empty directory that a sidecar may have for its state files. */
 export const newStateDir = (): string => mkdtempSync(join(workDir(), 'st-'))

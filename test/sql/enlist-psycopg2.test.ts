@@ -1,7 +1,7 @@
-import { expect } from 'chai'
 import { execFile, spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { expect } from 'chai'
 import { fillAccounts } from '../support/refused'
 import { cleanEnv } from '../support/workdir'
 import { PASSWORDS, World } from '../support/world'

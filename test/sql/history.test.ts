@@ -1,9 +1,9 @@
 import { expect } from 'chai'
-import { startCluster, type Cluster } from '../support/cluster'
-import { PASSWORDS, World } from '../support/world'
-import { until } from '../support/wait'
 import { addRow } from '../sidecar/common'
+import { startCluster, type Cluster } from '../support/cluster'
 import { refused } from '../support/refused'
+import { until } from '../support/wait'
+import { PASSWORDS, World } from '../support/world'
 
 interface Line extends Record<string, unknown> {
     readonly at: Date

@@ -1,6 +1,6 @@
-import { expect } from 'chai'
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
+import { expect } from 'chai'
 import { startCluster, type Cluster } from '../support/cluster'
 import { runCommand, startSidecar } from '../support/process'
 import { value } from '../support/refused'

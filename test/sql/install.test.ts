@@ -1,10 +1,10 @@
+import { mkdtempSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect } from 'chai'
 import { startCluster, type Cluster } from '../support/cluster'
 import { runCommand, startSidecar, type CommandResult } from '../support/process'
 import { until } from '../support/wait'
 import { workDir } from '../support/workdir'
-import { mkdtempSync } from 'node:fs'
-import { join } from 'node:path'
 
 const ROLES = ['pglobalxact', 'pglobalxact_admin', 'pglobalxact_monitor', 'pglobalxact_user']
 let databases = 0

@@ -1,8 +1,8 @@
 import { hostname } from 'node:os'
 import { expect } from 'chai'
 import type { Client } from 'pg'
-import { PASSWORDS, World } from '../support/world'
 import { until } from '../support/wait'
+import { PASSWORDS, World } from '../support/world'
 
 /**
  * "a" is a coordinator with its nodes; the database of node b has pglobalxact too, and is the coordinator "second" of node c.

@@ -2,8 +2,8 @@ import { expect } from 'chai'
 import type { Client } from 'pg'
 import { startCluster, type Cluster } from '../support/cluster'
 import { psql, requirePsql } from '../support/psql'
-import { PASSWORDS, World, sharedCluster } from '../support/world'
 import { until } from '../support/wait'
+import { PASSWORDS, World, sharedCluster } from '../support/world'
 
 interface Line extends Record<string, unknown> {
     readonly place: string

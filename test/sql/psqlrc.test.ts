@@ -2,8 +2,8 @@ import { writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect } from 'chai'
 import { PsqlSession, requirePsql } from '../support/psql'
-import { workDir } from '../support/workdir'
 import { until } from '../support/wait'
+import { workDir } from '../support/workdir'
 import { World } from '../support/world'
 
 const FILE = resolve(__dirname, '..', '..', 'sql', 'psqlrc')

@@ -2,10 +2,10 @@
  * The documents show what a real psql shows. PGLOBALXACT_RECORD=1 writes what it shows into them; without it a
  * difference is a failure. test/readme/document.ts says how a transcript is written.
  */
-import { expect } from 'chai'
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { expect } from 'chai'
 import { acts, parse, rename, render, skeleton, type Item, type Typed } from '../readme/document'
 import { Stage } from '../readme/stage'
 import { runCommand } from '../support/process'

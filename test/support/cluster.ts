@@ -7,8 +7,8 @@ import { binaries, type Binaries } from './binaries'
 import { CONF_FILE, PASSWORD, copyDataDir, newDataDir, ownedDir } from './datadir'
 import { freePort } from './ports'
 import { DEADLINE_MS, Postmaster, type StopMode } from './postmaster'
-import { workDir } from './workdir'
 import { until, within } from './wait'
+import { workDir } from './workdir'
 
 /** Values of postgresql.conf; null takes a setting back to its default. */
 export type Settings = Readonly<Record<string, string | number | boolean | null>>

@@ -5,8 +5,8 @@ import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { signal } from './proctree'
-import { cleanEnv, register } from './workdir'
 import { until, within } from './wait'
+import { cleanEnv, register } from './workdir'
 
 const ROOT = resolve(__dirname, '..', '..')
 const MAIN = join(ROOT, 'dist', 'main.js')

@@ -4,8 +4,8 @@ import { existsSync, readdirSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import type { Cluster, Login } from './cluster'
 import { signal } from './proctree'
-import { cleanEnv, register, registerPid, release } from './workdir'
 import { until, within } from './wait'
+import { cleanEnv, register, registerPid, release } from './workdir'
 
 export interface PsqlResult {
     readonly stdout: string

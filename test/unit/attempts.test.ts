@@ -1,6 +1,6 @@
 import { expect } from 'chai'
-import { createLog } from '../../sidecar/log'
 import type { Answer } from '../../sidecar/finisher'
+import { createLog } from '../../sidecar/log'
 import type { Node } from '../../sidecar/node'
 import { Resolver } from '../../sidecar/resolver'
 import type { StateFile } from '../../sidecar/statefile'

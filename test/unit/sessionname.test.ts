@@ -1,7 +1,7 @@
 import { expect } from 'chai'
-import { sessionName } from '../../sidecar/node'
+import { sessionName } from '../../sidecar/fence'
 
-const NAME = 'pgx_1a2b3c4d_sidecar_da02_1_deadbeef' // as node.ts makes it
+const NAME = 'pgx_1a2b3c4d_sidecar_da02_1_deadbeef' // as fence.ts makes it
 
 describe("the name of the sidecar's session at a node", () => {
     it('ends with where the coordinator is', () => {

@@ -1,6 +1,6 @@
 /** What every crash test ends with: one outcome everywhere, the money all there, and nothing left over. */
-import { expect } from 'chai'
 import { readdirSync } from 'node:fs'
+import { expect } from 'chai'
 import { until } from '../../support/wait'
 import type { World } from '../../support/world'
 

@@ -1,10 +1,10 @@
 /** What can be wrong on the coordinator, and how it comes about. */
 import { expect } from 'chai'
-import type { World } from '../../support/world'
-import { until } from '../../support/wait'
 import { addStandby } from '../../crash/support/standby'
 import { addRow } from '../../sidecar/common'
 import type { Cluster } from '../../support/cluster'
+import { until } from '../../support/wait'
+import type { World } from '../../support/world'
 import type { Case } from './support'
 
 const place = 'coordinator'

@@ -1,0 +1,48 @@
+import type { Catalog } from './catalog'
+import type { Config } from './config'
+import type { FaultPoints } from './fault'
+import type { Journal } from './journal'
+import type { Log } from './log'
+import { NodeSet } from './nodeset'
+import type { Replayed } from './replay'
+import { Resolver } from './resolver'
+import { StateFile } from './statefile'
+import { timeOf } from './statelines'
+import type { Tally } from './tally'
+
+/** What exists from the first time this sidecar acted: it outlives connections to the coordinator. */
+export interface Acting {
+    readonly coordinator: string
+    /** server_version_num of the coordinator, at the last welcome. */
+    version: number
+    readonly state: StateFile
+    readonly resolver: Resolver
+    readonly nodes: NodeSet
+}
+
+interface Parts {
+    readonly config: Config
+    readonly coordinator: string
+    readonly home: string
+    /** Where the coordinator is, for people at the nodes. */
+    readonly place: string
+    readonly read: Replayed
+    readonly journal: Journal
+    readonly log: Log
+    readonly fault: FaultPoints
+    readonly tally: Tally
+    readonly catalog: () => Catalog | undefined
+}
+
+/** Opens the state files, and takes up what they remember. Nothing is sent to a node yet (Resolver.start). */
+export function beginActing({ config, coordinator, home, place, read, journal, log, fault, tally, catalog }: Parts): Acting {
+    const state = StateFile.open(config.stateDir, { coordinator, home }, config, read, log, fault, tally)
+    const nodes: NodeSet = new NodeSet({ coordinator, home, place, journal, config, log, tally, catalog, resolver: () => resolver })
+    const { retryCap } = config
+    const resolver = new Resolver({ state, nodes: nodes.byNumber, log, tally, journal, fault, coordinator, retryCap, catalog })
+    for (const { events, lines } of read.live.values()) {
+        const key = events.flatMap((event) => ('set' in event ? [event.set] : []))[0]
+        if (key !== undefined) resolver.resume(key, events, timeOf(lines[0]!))
+    }
+    return { coordinator, version: 0, state, resolver, nodes }
+}

@@ -1,0 +1,70 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Acting } from './acting'
+import type { Catalog } from './catalog'
+import type { Doorbell } from './doorbell'
+import type { Log } from './log'
+import type { DecidedSet } from './records'
+
+const BUSY = 20 // ms without a new set after which polling gives way to sleep
+const POLL = 1 // ms between looks while awake
+const LONGEST_POLL = 100 // ms between looks while some session stays "committing" (a SET CONSTRAINTS IMMEDIATE, or a squatter)
+const BACKLOG = 20_000 // branches queued for nodes that answer, at which no further sets are read: memory stays bounded when a node is slower than the load
+
+interface Parts {
+    readonly doorbell: Doorbell
+    readonly log: Log
+    /** The slow look. */
+    readonly scanInterval: number
+}
+
+/** Looks for new commit records and requests, and hands them on. */
+export class Lookout {
+    /** When it last looked. */
+    lookedAt = new Date()
+
+    constructor(private readonly parts: Parts) {}
+
+    /**
+     * Polls while there is work, sleeps until the doorbell rings while there is none (the argument stands in
+     * sql/internal/_ring.sql). Every way out of sleep ends in a look, and a slow look comes in any case. Ends when `over` says so.
+     */
+    async keep(catalog: Catalog, acting: Acting, over: () => boolean, onRequests: () => void): Promise<void> {
+        const { doorbell, scanInterval } = this.parts
+        let since: string | undefined
+        let awake = false
+        let lastWork = Date.now()
+        let pause = POLL
+        const look = async (): Promise<boolean> => {
+            const { snapshot, sets, requests } = await catalog.look(since)
+            since = snapshot
+            this.lookedAt = new Date()
+            if (sets !== null) this.decide(acting, sets)
+            acting.resolver.start()
+            if (requests) onRequests()
+            return sets !== null
+        }
+        while (!over()) {
+            if (acting.nodes.waiting > BACKLOG) {
+                await sleep(10)
+                continue
+            }
+            if (await look()) {
+                lastWork = Date.now()
+                pause = POLL
+                if (!awake) awake = await catalog.stayAwake()
+            } else if (awake && Date.now() - lastWork < BUSY) {
+                await sleep(POLL)
+            } else {
+                const quiet = await catalog.fallAsleep(awake)
+                awake = false
+                if (await look()) lastWork = Date.now()
+                else await doorbell.wait(quiet ? scanInterval : Math.min(pause, scanInterval))
+                pause = quiet ? POLL : Math.min(pause * 2, LONGEST_POLL)
+            }
+        }
+    }
+
+    private decide({ resolver, nodes }: Acting, sets: readonly DecidedSet[]): void {
+        void resolver.decide(sets, nodes.uriOf).catch((error: unknown) => this.parts.log.error('decide', { error: String(error) }))
+    }
+}
