@@ -57,7 +57,7 @@ export class Stage {
         else if (what === 'resume sidecar') this.bank.sidecar?.resume()
         else if (what === 'lose state directory') this.bank.stateDir = newStateDir()
         else if (place && verb === 'start') await this.bank.servers[place].start()
-        else if (place && verb === 'stop') await this.bank.servers[place].stop('fast')
+        else if (place && verb === 'stop') await this.#end(place, () => this.bank.servers[place].stop('fast'))
         else if (place && verb === 'kill') await this.kill(place)
         else throw new Error(`nobody knows how to do this: ${what}`)
     }
@@ -71,9 +71,14 @@ export class Stage {
         return client
     }
 
-    /** The server crashes; who was connected to it connects anew. */
-    async kill(place: Place): Promise<void> {
-        await this.bank.servers[place].kill()
+    /** The server crashes. */
+    kill(place: Place): Promise<void> {
+        return this.#end(place, () => this.bank.servers[place].kill())
+    }
+
+    /** Who was connected to the server connects anew. */
+    async #end(place: Place, how: () => Promise<void>): Promise<void> {
+        await how()
         const names = place === 'zurich' ? ['dba', 'app', 'postgres'] : [place]
         for (const name of names) {
             await this.#sessions.get(name)?.close()

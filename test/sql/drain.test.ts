@@ -120,6 +120,7 @@ describe('drain', () => {
         })
         expect(await paused()).to.equal(false)
         await dba.query('rollback')
+        await world.sql('revoke pglobalxact_user from dba') // a role is the whole cluster's
     })
 
     it('needs a reason and a timeout', async () => {
