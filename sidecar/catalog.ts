@@ -1,11 +1,11 @@
 import { Client, type QueryResult, type QueryResultRow } from 'pg'
 import type { ConnectionConfig } from './connection'
-import type { DatedEntry } from './journal'
 import { loginPid } from './nodefacts'
 import type { NodeRow } from './nodeoptions'
 import type {
     BranchStatusRow,
     CompleteRow,
+    DatedEntry,
     DecidedSet,
     FateRow,
     Figures,

@@ -1,18 +1,7 @@
 import type { Catalog } from './catalog'
 import type { Log } from './log'
+import type { DatedEntry } from './records'
 import { messageOf } from './sqlstate'
-
-/** A line of history(): what happened to a set, a node or the sidecar itself. */
-export interface JournalEntry {
-    readonly kind: string
-    readonly set?: string | undefined
-    readonly node?: number | undefined
-    readonly detail: string
-}
-
-export interface DatedEntry extends JournalEntry {
-    readonly at: string
-}
 
 const BATCH = 1000 // entries per statement: it must not hold up what else the housekeeping does
 const MOST = 20_000 // entries kept while the coordinator is away: some megabytes

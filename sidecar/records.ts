@@ -142,3 +142,12 @@ export interface KnownBranch {
     readonly blocked: number | null
     readonly holds_back: string | null
 }
+
+/** A line of history(): what happened to a set, a node or the sidecar itself. */
+export interface DatedEntry {
+    readonly at: string
+    readonly kind: string
+    readonly set?: string | undefined
+    readonly node?: number | undefined
+    readonly detail: string
+}

@@ -80,6 +80,14 @@ describe('drain', () => {
                 async () =>
                     (await world.sql(`select from pg_locks where locktype = 'advisory' and objid = ${GATE} and not granted`)).length === 1
             )
+        /** The session is held, a drain begins and waits for its set, and it goes on. */
+        const letGoUnderDrain = async (): Promise<{ answer: Promise<string> }> => {
+            await held()
+            const { notices, answer } = await draining()
+            await until('it waits', () => /^waiting for 1 set: 1 in flight/.test(notices[0] ?? ''))
+            await open()
+            return { answer }
+        }
         const works = () => app.query(`select pglobalxact.exec('b', 'update account set balance = balance + 1')`)
 
         for (const level of ['read committed', 'repeatable read']) {
@@ -99,10 +107,7 @@ describe('drain', () => {
                 await hold('_open_branch', MARK, (line, wait) => line + wait)
                 await begin()
                 const set = refused(works(), PAUSED)
-                await held()
-                const { notices, answer } = await draining()
-                await until('it waits', () => /^waiting for 1 set: 1 in flight/.test(notices[0] ?? ''))
-                await open()
+                const { answer } = await letGoUnderDrain()
                 await set
                 expect(await answer).to.equal('drained')
             })
@@ -111,10 +116,7 @@ describe('drain', () => {
                 await hold('_open_branch', RECORD, (line, wait) => wait + line)
                 await begin()
                 const set = works()
-                await held()
-                const { notices, answer } = await draining()
-                await until('it waits', () => /^waiting for 1 set: 1 in flight/.test(notices[0] ?? ''))
-                await open()
+                const { answer } = await letGoUnderDrain()
                 await set
                 await app.query('commit')
                 expect(await answer).to.equal('drained')
@@ -128,10 +130,7 @@ describe('drain', () => {
                 await world.sql(`select setval('pglobalxact.pause_switch', 1)`)
                 await begin()
                 const set = refused(works(), PAUSED)
-                await held()
-                const { notices, answer } = await draining()
-                await until('it waits', () => /^waiting for 1 set: 1 in flight/.test(notices[0] ?? ''))
-                await open()
+                const { answer } = await letGoUnderDrain()
                 await set
                 expect(await answer).to.equal('drained')
             })
@@ -141,10 +140,7 @@ describe('drain', () => {
                 await world.sql(`select setval('pglobalxact.pause_switch', 1)`)
                 await begin()
                 const set = works()
-                await held()
-                const { notices, answer } = await draining()
-                await until('it waits', () => /^waiting for 1 set: 1 in flight/.test(notices[0] ?? ''))
-                await open()
+                const { answer } = await letGoUnderDrain()
                 await set
                 await app.query('commit')
                 expect(await answer).to.equal('drained')

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
-import { Journal, type DatedEntry } from '../../sidecar/journal'
+import { Journal } from '../../sidecar/journal'
 import { createLog } from '../../sidecar/log'
+import type { DatedEntry } from '../../sidecar/records'
 
 /** A coordinator that takes what it is given, or is away. */
 function coordinator() {
