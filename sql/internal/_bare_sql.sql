@@ -1,9 +1,9 @@
 -- SQL without its literals, quoted names and comments, read as the server's own scanner reads it: what is left is what the
 -- node will take for words. It is not one regular expression, because comments nest, a literal in E'' goes on behind a line
 -- break, a line comment ends at a carriage return too, and any character beyond ASCII may stand in a name or a dollar tag.
--- Collation "C": in a Turkish one, "commit" would not match COMMIT. Its own literals must not depend on the caller's
--- standard_conforming_strings. It is assumed that standard_conforming_strings is on and
--- that the node reads the text in the same encoding: the step check (_prologue) refuses to run anything where it is not so.
+-- Collation "C", as in a Turkish one i is no lower case of I. This function's own literals must not depend on the caller's
+-- standard_conforming_strings. On the node it is assumed to be on, and the text to be read in the same encoding: the step check
+-- (_prologue) runs nothing where it is not so.
 create or replace function pglobalxact._bare_sql(sql text)
 returns text
 language plpgsql immutable

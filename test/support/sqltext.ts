@@ -4,8 +4,53 @@ import fc from 'fast-check'
 const COMMANDS = ['commit', 'COMMIT', 'rollback', 'Abort', 'end', 'END', 'begin', 'start transaction', 'savepoint s', 'release s']
 const CONTROL = [...COMMANDS, "prepare transaction 'x'", "commit prepared 'x'", 'commit and chain', 'rollback to s', 'commit work']
 /** What separates, hides, opens and closes: the more of these stand side by side, the more likely a reader errs. */
-const MARKS = ["'", "''", '"', '\\', "\\'", '$$', '$a$', '$é$', '$1$', '$', '/*', '*/', '/*/', '**/', '--', '\n', '\r', ';', ' ', '\t', "E'", "e'"]
-const MORE = ["U&'", "N'", "X'", "xE'", "_e'", "€E'", 'a$$', '€$$', '1$$', '-', '/', '(', ')', ',', '.', '::', '\u00a0', '\ufeff', 'İ', 'ı', '😀']
+const MARKS = [
+    "'",
+    "''",
+    '"',
+    '\\',
+    "\\'",
+    '$$',
+    '$a$',
+    '$é$',
+    '$1$',
+    '$',
+    '/*',
+    '*/',
+    '/*/',
+    '**/',
+    '--',
+    '\n',
+    '\r',
+    ';',
+    ' ',
+    '\t',
+    "E'",
+    "e'"
+]
+const MORE = [
+    "U&'",
+    "N'",
+    "X'",
+    "xE'",
+    "_e'",
+    "€E'",
+    'a$$',
+    '€$$',
+    '1$$',
+    '-',
+    '/',
+    '(',
+    ')',
+    ',',
+    '.',
+    '::',
+    '\u00a0',
+    '\ufeff',
+    'İ',
+    'ı',
+    '😀'
+]
 const WORDS = ['select 1', 'update t set n = 1', 'create function f() returns int', 'begin atomic', 'case when true then 1 end', 'as', 'x']
 
 /** Pieces in any order, most of them nonsense. */
@@ -61,7 +106,7 @@ export function bare(sql: string): string {
                 continue
             }
             const width = [...tag].length
-            for (index += width; index < text.length && !at(index, tag); ) index++
+            for (index += width; index < text.length && !at(index, tag);) index++
             index += width
             out += ` '' `
         } else {
