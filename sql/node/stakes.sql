@@ -5,11 +5,12 @@ with recursive lock as materialized (
     select l.pid, l.virtualtransaction, l.granted, l.mode, l.locktype, l.database, l.relation, l.transactionid,
            row(l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, l.classid, l.objid, l.objsubid)::text as target
     from pg_catalog.pg_locks l
+), prepared as materialized (
+    -- By itself, or it would be read again for every lock there is: seconds, where others have prepared thousands.
+    select p.gid, p.transaction from pg_catalog.pg_prepared_xacts p where p.database = current_database() and p.gid = any ($1)
 ), branch as materialized (
     select p.gid, p.transaction, l.virtualtransaction
-    from pg_catalog.pg_prepared_xacts p
-    join lock l on l.locktype = 'transactionid' and l.transactionid = p.transaction and l.granted and l.pid is null
-    where p.database = current_database() and p.gid = any ($1)
+    from prepared p join lock l on l.transactionid = p.transaction and l.granted
 ), held as materialized (
     select b.gid, l.target, l.mode, l.locktype, l.relation, l.database from branch b join lock l on l.virtualtransaction = b.virtualtransaction and l.granted
 ), waiting as (
