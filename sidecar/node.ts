@@ -123,7 +123,7 @@ export class Node {
     }
 
     async stakes(gids: readonly string[]): Promise<readonly Stake[]> {
-        return (await this.query<Stake>(STAKES, [gids])).rows
+        return this.lookOnce<Stake>(STAKES, [gids])
     }
 
     async finish(action: Action, gid: string, owner: string | undefined): Promise<Answer> {
@@ -184,16 +184,16 @@ export class Node {
         return rows[0]!
     }
 
-    /** One row, read on a connection of its own: it disturbs no branch, and needs no fence. Throws when it takes longer than a node may. */
-    async lookOnce<T extends object>(sql: string, values: unknown[]): Promise<T> {
+    /** Rows read on a connection of its own: it disturbs no branch, and needs no fence. Throws when it takes longer than a node may. */
+    async lookOnce<T extends object>(sql: string, values: unknown[]): Promise<readonly T[]> {
         const late = new AbortController()
-        const look = async (): Promise<T> => {
+        const look = async (): Promise<readonly T[]> => {
             const client = await this.open()
             const stop = (): void => destroy(client)
             late.signal.addEventListener('abort', stop)
             if (late.signal.aborted) stop()
             try {
-                return (await client.query<T>(sql, values)).rows[0]!
+                return (await client.query<T>(sql, values)).rows
             } finally {
                 stop()
             }

@@ -28,7 +28,10 @@ export function lookAtPrepared(parts: Parts, most: number): Promise<readonly obj
     return Promise.all(
         [...parts.keepers.values()].map(async ({ node }) => {
             const { number, name } = node.address
-            const found = await node.lookOnce<Found>(PREPARED, [most]).catch((error: unknown) => describeFailure(error).message)
+            const found = await node.lookOnce<Found>(PREPARED, [most]).then(
+                (rows) => rows[0]!,
+                (error: unknown) => describeFailure(error).message
+            )
             if (typeof found === 'string') return { number, node: name, error: found, prepared: [], totals: {}, sidecars: [] }
             return { number, node: name, ...found, totals: found.totals ?? {}, prepared: await judge(parts, number, found) }
         })

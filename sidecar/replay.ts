@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setId } from './protocol'
 import { Refusal } from './refusal'
@@ -26,6 +26,7 @@ export const segmentName = (number: number): string => `state-${String(number).p
  * "compacted" line, and gets its name only once all that is on disk: so the newest file tells everything, and older
  * ones are left over from a crash before their removal. Only the very last line may be unfinished, and the last sets may
  * lack lines (a crash while they were written, so nobody was told they were safe); damage anywhere else stops the start.
+ * Whole lines lost from the end by damage, not by a crash, leave no trace: the commit records bring those sets back.
  */
 export async function replay(directory: string): Promise<Replayed> {
     const names = await readdir(directory)
@@ -33,25 +34,48 @@ export async function replay(directory: string): Promise<Replayed> {
     const newest = segments.at(-1)
     const stale = [...segments, ...names.filter((name) => name.endsWith(UNFINISHED))]
     if (newest === undefined) return { coordinator: undefined, live: new Map(), segment: 0, stale, torn: undefined }
-    return { ...(await readSegment(join(directory, newest))), segment: Number(SEGMENT.exec(newest)![1]), stale }
+    const read = await readSegment(directory, newest)
+    for (const older of segments.slice(0, -1)) await checkOwner(join(directory, older), read.coordinator)
+    return { ...read, segment: numberOf(newest), stale }
 }
 
-async function readSegment(path: string): Promise<Pick<Replayed, 'coordinator' | 'live' | 'torn'>> {
+const numberOf = (name: string): number => Number(SEGMENT.exec(name)![1])
+
+async function readSegment(directory: string, name: string): Promise<Pick<Replayed, 'coordinator' | 'live' | 'torn'>> {
+    const path = join(directory, name)
     const lines = (await readFile(path, 'latin1')).split('\n')
     const rest = lines.pop()!
     const live: Replayed['live'] = new Map()
-    let [coordinator, compacted]: [string | undefined, boolean] = [undefined, false]
+    const header = parseLine(lines[0] ?? '')
+    if (header?.kind !== 'header') throw damaged(path, 1)
+    // A copy under another name would bring back an earlier state of things.
+    if (header.segment !== numberOf(name)) throw misnamed(path, header.segment)
+    let compacted = false
     for (const [index, line] of lines.entries()) {
-        const event = parseLine(line)
-        if (event === undefined || (event.kind === 'compacted' && event.sets !== live.size)) throw damaged(path, index + 1)
-        if (event.kind === 'header') coordinator = event.coordinator
-        if (event.kind === 'compacted') compacted = true
+        const event = index === 0 ? header : parseLine(line)
+        if (event === undefined || (event.kind === 'header' && index > 0)) throw damaged(path, index + 1)
+        if (event.kind === 'compacted') {
+            if (compacted || event.sets !== live.size) throw damaged(path, index + 1)
+            compacted = true
+        }
         if ('set' in event) apply(live, line, event)
     }
     // A whole line that ends in something else than a line break was not torn by a crash.
     if (!compacted || parseLine(rest.slice(0, -1)) !== undefined) throw damaged(path, lines.length + 1)
     const unclosed = dropUnclosed(live)
-    return { coordinator, live, torn: rest === '' && !unclosed ? undefined : `${path}, line ${lines.length + 1}` }
+    return { coordinator: header.coordinator, live, torn: rest === '' && !unclosed ? undefined : `${path}, line ${lines.length + 1}` }
+}
+
+/** Older files are removed unread: not so another coordinator's, which someone put here. */
+async function checkOwner(path: string, coordinator: string | undefined): Promise<void> {
+    const file = await open(path)
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(1024), 0, 1024, 0).finally(() => file.close())
+    const header = parseLine(buffer.toString('latin1', 0, bytesRead).split('\n')[0]!)
+    if (header?.kind !== 'header' || header.coordinator === coordinator) return
+    throw new Refusal(
+        `${path} belongs to coordinator ${header.coordinator}, the newest file here to ${coordinator}`,
+        'Give each coordinator a state directory of its own: move the file to where it belongs.'
+    )
 }
 
 /** A set without its "phase commit" was torn while it was entered: taken for whole, it would be complete without its other branches. */
@@ -78,4 +102,10 @@ const damaged = (path: string, line: number): Refusal =>
         `${path}, line ${line}, is damaged: its checksum does not match, or the file ends too early`,
         'The sidecar will not guess what stood there. Keep a copy of the directory, then restore the file; or move the file away and start again: ' +
             'what it held is rebuilt from the commit records in the database, which must be reachable and no older than the file.'
+    )
+
+const misnamed = (path: string, segment: number): Refusal =>
+    new Refusal(
+        `${path} is a copy of ${segmentName(segment)} under another name`,
+        'It would bring back an earlier state of things. Give it its name back, or move it away.'
     )

@@ -83,9 +83,15 @@ export class Report {
         for (const gid of this.stakes.keys()) if (!shown.has(gid)) this.stakes.delete(gid)
         if (view.scan === undefined || rows.length === 0 || Date.now() - this.stakesAt < OFTEN) return
         this.stakesAt = Date.now()
-        const gids = rows.flatMap((row) => (row.state === 'running' ? [] : [row.gid])).slice(0, MOST)
+        const gids = rows
+            .filter((row) => row.state !== 'running')
+            .sort((a, b) => Number(a.state === 'left alone') - Number(b.state === 'left alone'))
+            .map((row) => row.gid)
+            .slice(0, MOST)
         if (gids.length === 0) return
-        for (const stake of await this.node.stakes(gids)) this.stakes.set(stake.gid, stake)
+        // It is only for people to see: no trouble with it is the node's.
+        const stakes = await this.node.stakes(gids).catch(() => [])
+        for (const stake of stakes) this.stakes.set(stake.gid, stake)
     }
 
     private status(view: NodeView): NodeStatusRow {

@@ -33,6 +33,9 @@ const STATUSES: readonly BranchStatus[] = ['pending', 'committed', 'rolled-back'
 
 export function formatLine(event: StateEvent, time: Date): string {
     const body = `${'set' in event ? setId(event.set) : '-'} ${time.toISOString()} ${bodyOf(event)}`
+    // Everything that could hold other bytes is escaped where it is made: a line that cannot be read back must never be written.
+    if (!/^[\x20-\x7e]+$/.test(body) || (event.kind === 'branch' && /\s/.test(event.branch.uri + event.branch.gid)))
+        throw new Error(`no plain text for the state files: ${JSON.stringify(event)}`)
     return `${body} ${checksum(body)}\n`
 }
 

@@ -3,7 +3,7 @@
 create or replace function pglobalxact.query(node text, sql text)
 returns setof record
 language plpgsql volatile
-set search_path = pg_catalog, pg_temp
+set search_path = pg_catalog, pg_temp set standard_conforming_strings = on
 as $$
 declare
     columns text;
@@ -11,7 +11,7 @@ declare
     connection constant text := pglobalxact._connection_name(node, quote_ident(current_user)::regrole::oid);
 begin
     perform pglobalxact._check_statement(sql);
-    if sql !~* '^\s*(\(|select\M|with\M|values\M|table\M|--|/\*)' then
+    if sql collate "C" !~* '^\s*(\(|select\M|with\M|values\M|table\M|--|/\*)' then
         raise exception 'query runs SELECT, WITH, VALUES or TABLE only'
             using errcode = 'syntax_error', hint = 'For statements that change data use pglobalxact.exec(node, sql).';
     end if;

@@ -19,10 +19,10 @@ begin
                 else 'Is the node up? See: select * from pglobalxact.nodes();' end);
     end;
     -- The sidecar knows by this name which local session a remote session belongs to. Warnings of the node would
-    -- only reach this server's log. A remote statement ends soon after this session is gone.
+    -- only reach this server's log. Literals mean there what they mean to _bare_sql. A remote statement ends soon after this session is gone.
     begin
         perform @extschema:dblink@.dblink_exec(connection, format(
-            'set application_name = %L; set client_min_messages = error', pglobalxact._session_name()));
+            'set application_name = %L; set client_min_messages = error; set standard_conforming_strings = on', pglobalxact._session_name()));
         perform @extschema:dblink@.dblink_exec(connection, 'set client_connection_check_interval = 1000', false);
     exception when query_canceled or others then
         -- Without its name the sidecar would not see it.

@@ -5,7 +5,12 @@ language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if (state = '22P02' and position('pglobalxact:' in message) > 0) or state in ('25P02', '08003') then
+    if state = '22P02' and position('pglobalxact: the settings' in message) > 0 then
+        raise exception 'client_encoding or standard_conforming_strings was changed on node "%" by this transaction', node
+            using errcode = 'transaction_rollback',
+                  detail = 'What the text of a statement means there could no longer be told.',
+                  hint = 'ROLLBACK and run the transaction again; send no such SET to a node.';
+    elsif (state = '22P02' and position('pglobalxact:' in message) > 0) or state in ('25P02', '08003') then
         raise exception 'the branch on node "%" does not match the local transaction', node
             using errcode = 'transaction_rollback',
                   detail = 'Work done there was undone here (ROLLBACK TO SAVEPOINT, or an exception caught after it), or the remote transaction ended by itself.',

@@ -16,5 +16,4 @@ cross join lateral pglobalxact._parse_gid(x.gid) g
 left join peers k on k.coordinator = g.coordinator
 where x.gid like 'pgx\_%' and x.database = current_database() and g.coordinator <> c.id;
 comment on view pglobalxact.foreign_branch is
-    'Branches of other coordinators that are prepared in this database: they are decided there, and where_to_ask says where that is.';
-grant select on pglobalxact.foreign_branch to pglobalxact_monitor;
+    'Internal. Branches of other coordinators that are prepared in this database: they are decided there, and where_to_ask says where that is.';

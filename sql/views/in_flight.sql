@@ -16,5 +16,4 @@ where l.locktype = 'advisory' and l.objsubid = 2 and l.granted
               where w.pid = l.pid and w.locktype = 'relation' and w.database = l.database and w.granted
                 and w.relation = 'pglobalxact.branch_record'::regclass and w.mode = 'RowExclusiveLock');
 comment on view pglobalxact.in_flight is
-    'One row per branch of every set whose local transaction is still open: session, node, role, since when. An advisory lock of a session that has not written a branch record is ignored.';
-grant select on pglobalxact.in_flight to pglobalxact_monitor;
+    'Internal. One row per branch of every set whose local transaction is still open: session, node, role, since when. An advisory lock of a session that has not written a branch record is ignored.';

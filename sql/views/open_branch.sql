@@ -37,5 +37,4 @@ from pglobalxact.in_flight f cross join coordinator c
 where not exists (select from pglobalxact.branch_status s where s.gid = 'pgx_' || c.id || '_' || f.set_id || '_' || f.node)
   and not exists (select from recorded r where r.gid = 'pgx_' || c.id || '_' || f.set_id || '_' || f.node);
 comment on view pglobalxact.open_branch is
-    'Branches of all sets that are not over: decided but unfinished, in doubt, in flight, or mixed and not acknowledged.';
-grant select on pglobalxact.open_branch to pglobalxact_monitor;
+    'Internal. Branches of all sets that are not over: decided but unfinished, in doubt, in flight, or mixed and not acknowledged.';

@@ -8,7 +8,7 @@ import { World } from '../support/world'
 const LOOKING = ['sets', 'branches', 'nodes', 'status', 'requests', 'state_lines'] as const
 
 /** Columns on a terminal, besides last_error: what a node says has no bound. */
-const WIDEST = 180
+const WIDEST = 200
 
 const AGES = /^(age|since|prepared_for|next_retry|oldest_prepared|running_for|last_seen|last_look|took)$/
 

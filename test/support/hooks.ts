@@ -5,6 +5,15 @@ import { signal } from './proctree'
 import { closeAllProxies } from './proxy'
 import { livingChildren, removeWorkDir } from './workdir'
 
+const LINGER = 10_000
+
+/** After a failed test a connection of its may be left, and would keep the process for ever. */
+function leave(): void {
+    console.error('something that a test left open keeps the test process: ended')
+    process.on('exit', () => (process.exitCode ||= 1))
+    process.exit()
+}
+
 export const mochaHooks = {
     async beforeAll(this: Mocha.Context): Promise<void> {
         if (!containers()) return
@@ -23,5 +32,6 @@ export const mochaHooks = {
         const left = children.map(([pid, what]) => `${what} (pid ${pid})`).concat((await containers()?.leftContainers()) ?? [])
         if (left.length > 0) throw new Error(`left running by the tests: ${left.join(', ')}`)
         removeWorkDir()
+        setTimeout(leave, LINGER).unref()
     }
 }

@@ -113,7 +113,7 @@ describe('replay of the state files', () => {
 
     it('orders files by number also where their names grow', async () => {
         await writeFile(join(directory, segmentName(9)), textOf([header(9), { kind: 'compacted', sets: 0 }]))
-        await writeFile(join(directory, segmentName(10)), whole)
+        await writeFile(join(directory, segmentName(10)), textOf([header(10), ...SAMPLE.slice(1)]))
         expect((await replay(directory)).segment).to.equal(10)
     })
 

@@ -6,7 +6,7 @@ import { createFaultPoints } from '../../sidecar/fault'
 import { createLog } from '../../sidecar/log'
 import { replay, segmentName } from '../../sidecar/replay'
 import { StateFile } from '../../sidecar/statefile'
-import type { StateEvent } from '../../sidecar/statelines'
+import { formatLine, type StateEvent } from '../../sidecar/statelines'
 import { until, within } from '../support/wait'
 
 const FRAME = { coordinator: '0a1b2c3d', home: '0123456789abcdef' }
@@ -143,8 +143,11 @@ describe('the state file', () => {
     it('goes on over what a crash left: older files and unfinished ones go, live sets stay', async () => {
         await state.append(entered(1))
         await state.close()
-        const text = await readFile(join(directory, segmentName(1)))
+        const text = await readFile(join(directory, segmentName(1)), 'latin1')
+        const [header] = text.split('\n')
+        const renumbered = formatLine({ kind: 'header', ...FRAME, segment: 7 }, new Date())
         await rename(join(directory, segmentName(1)), join(directory, segmentName(7)))
+        await writeFile(join(directory, segmentName(7)), text.replace(`${header}\n`, renumbered))
         await writeFile(join(directory, segmentName(3)), 'left over')
         await writeFile(join(directory, segmentName(6)), text)
         await writeFile(join(directory, `${segmentName(8)}.new`), 'unfinished')
