@@ -20,14 +20,8 @@
 #ifndef N
 #define N 2
 #endif
-#ifndef FAILURES
-#define FAIL(n) true                     /* any number of failures: the state space is finite all the same */
-#define FAILED(n) skip
-#else
-byte failures = FAILURES;                /* for liveness: failures end some time */
-#define FAIL(n) (failures > 0)
-#define FAILED(n) failures--
-#endif
+bool calm;                               /* from now on nothing fails: for liveness. Before, any number of failures: the states are finite all the same */
+#define MAY_FAIL (!calm)
 #if N == 3
 #define ALL(p) (p(0) && p(1) && p(2))
 #define FOR_EACH(option) option(0) option(1) option(2)
@@ -94,7 +88,7 @@ active proctype session()
     :: d_step { durable && txn == running -> visible = true; txn = over }/* record and end become visible in one step */
 #ifdef SYNC_COMMIT_OFF
     :: d_step { visible && !durable -> durable = true }                      /* the WAL writer, some time later */
-    :: d_step { visible && !durable && FAIL(0) -> visible = false; FAILED(0) }
+    :: d_step { visible && !durable && MAY_FAIL -> visible = false }
 #endif
     :: txn == over && (durable || !visible)
     fi
@@ -105,10 +99,9 @@ active proctype coordinator()
 {
 end:
     do
-    :: d_step { FAIL(0) && txn != unborn ->
-        FAILED(0);
+    :: d_step { MAY_FAIL && txn != unborn ->
         txn = over; visible = durable; acting = 0 }                        /* crash, recovery, restart */
-    :: d_step { FAIL(0) && acting != 0 -> FAILED(0); acting = 0 }            /* the sidecar's connection to it breaks */
+    :: d_step { MAY_FAIL && acting != 0 -> acting = 0 }            /* the sidecar's connection to it breaks */
     od
 }
 #endif
@@ -137,14 +130,14 @@ proctype node(byte n)
 end:
     do
     :: d_step { wire[n] && branch[n] == open -> branch[n] = prepared; wire[n] = false }      /* late perhaps: its session may be gone */
+    :: d_step { wire[n] && branch[n] != open -> wire[n] = false }            /* its transaction is gone: an error */
     :: d_step { branch[n] == open && txn == over -> branch[n] = rolled_back; wire[n] = false }/* the session's connection ends */
     :: execute(0, n)
     :: execute(1, n)
-    :: d_step { FAIL(n) && ORDER(0, n) != nothing -> FAILED(n); ORDER(0, n) = nothing }      /* lost with its connection */
-    :: d_step { FAIL(n) && ORDER(1, n) != nothing -> FAILED(n); ORDER(1, n) = nothing }
-    :: d_step { FAIL(n) && fence[n] != 0 -> FAILED(n); fence[n] = 0 }                        /* only the fence's connection breaks */
-    :: d_step { FAIL(n) && branch[n] != none ->                                              /* crash and restart: what is prepared stays */
-        FAILED(n);
+    :: d_step { MAY_FAIL && ORDER(0, n) != nothing -> ORDER(0, n) = nothing }      /* lost with its connection */
+    :: d_step { MAY_FAIL && ORDER(1, n) != nothing -> ORDER(1, n) = nothing }
+    :: d_step { MAY_FAIL && fence[n] != 0 -> fence[n] = 0 }                        /* only the fence's connection breaks */
+    :: d_step { MAY_FAIL && branch[n] != none ->                                              /* crash and restart: what is prepared stays */
         if :: branch[n] == open -> branch[n] = rolled_back :: else fi;
         wire[n] = false; fence[n] = 0; ORDER(0, n) = nothing; ORDER(1, n) = nothing }
     od
@@ -196,13 +189,15 @@ proctype sidecar(byte s)
 end:
     do
     :: d_step { acting == 0 -> acting = s + 1 }
+#ifndef NO_GIVE_UP
     :: d_step { acting == 2 - s && !NONE(MINE) -> FOR_ALL(GIVE_UP) }         /* the other was elected: every fence is given up */
+#endif
     :: d_step { ACTS && visible && !state[s] -> state[s] = true }            /* the doorbell's look: first the state line, on disk */
-    :: d_step { FAIL(0) && (ACTS || !NONE(MINE)) ->
-        FAILED(0);                                                           /* SIGKILL: its connections end; what was sent may arrive */
+    :: d_step { MAY_FAIL && (ACTS || !NONE(MINE)) ->
+        /* SIGKILL: its connections end; what was sent may arrive */
         if :: ACTS -> acting = 0 :: else fi;
         FOR_ALL(GIVE_UP); FORGET }
-    :: d_step { FAIL(0) && state[s] -> FAILED(0); state[s] = false }         /* the state directory is lost */
+    :: d_step { MAY_FAIL && state[s] -> state[s] = false }         /* the state directory is lost */
     FOR_EACH(TAKE_FENCE)
     FOR_EACH(ATTEMPT)                                                        /* the resolver, with or without the coordinator */
     FOR_EACH(LOOK)                                                           /* the keeper: P */
@@ -226,6 +221,10 @@ end:
     od
 }
 
+#ifdef LIVE
+active proctype weather() { calm = true }
+#endif
+
 init
 {
     atomic {
@@ -238,4 +237,6 @@ init
 }
 
 /* Once failures end, every branch ends; and by the assertions it ends as the local transaction did. */
-ltl ended { <> [] (txn == over && ALL(SETTLED)) }
+#ifdef LIVE
+ltl ended { (<> calm) -> (<> (txn == over && ALL(SETTLED))) }
+#endif
