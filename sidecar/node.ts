@@ -64,10 +64,12 @@ interface Holder {
 }
 
 const PROCESS = randomBytes(4).toString('hex')
+const HAND = '_hand' // behind a session's name, where branches are finished
 
 const SCAN = nodeSql('scan')
 const STAKES = nodeSql('stakes')
 const FENCE_HOLDERS = nodeSql('fence_holders')
+const HANDS = nodeSql('hands')
 const LOOK_UP_FATE = nodeSql('look_up_fate')
 const END_SESSION = nodeSql('end_session')
 const MEMBERSHIPS = nodeSql('memberships')
@@ -79,8 +81,10 @@ const MEMBERSHIPS = nodeSql('memberships')
 const FENCE_CLASSES = [0x70677835, 0x70677845, 0x70677855, 0x70677865]
 
 /**
- * One node. Connections that finish branches are opened only while the fence is held, on a connection of its own, and
- * closed the moment that connection is lost: so at most one sidecar of a coordinator acts at a node.
+ * One node. Connections that finish branches (hands) are opened only while the fence is held, on a connection of its own, and
+ * closed the moment that connection is lost. The node may end that one first, and hand the fence to another sidecar while
+ * orders are still under way on the others. So whoever gets the fence looks for hands of others, and a new hand, once it can
+ * be seen, looks for its fence; then at most one sidecar of a coordinator acts at a node (test/model/fence.pml).
  */
 export class Node {
     private fence: Client | undefined
@@ -120,7 +124,7 @@ export class Node {
             return false
         }
         this.fence = client
-        this.finisher = new Finisher(() => this.open(), this.settings.connections)
+        this.finisher = new Finisher(() => this.openHand(client), this.settings.connections)
         client.on('end', () => this.lost(client))
         return true
     }
@@ -213,8 +217,36 @@ export class Node {
         }
     }
 
-    private open(): Promise<Client> {
-        return connectToNode(this.address, { name: this.sessionName, timeout: this.settings.timeout })
+    private open(name = this.sessionName): Promise<Client> {
+        return connectToNode(this.address, { name, timeout: this.settings.timeout })
+    }
+
+    private async openHand(fence: Client): Promise<Client> {
+        const client = await this.open(this.sessionName + HAND)
+        try {
+            if ((await this.holders(client)).some((holder) => holder.own && holder.name === this.sessionName)) return client
+            throw new Error('the fence was lost')
+        } catch (error) {
+            destroy(client)
+            destroy(fence)
+            this.lost(fence)
+            throw error
+        }
+    }
+
+    private async holders(client: Client): Promise<Holder[]> {
+        return (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, this.key])).rows
+    }
+
+    /** Of another process, or of this one for another server's number. */
+    private async otherHand(client: Client): Promise<{ pid: number; name: string } | undefined> {
+        const pattern = `^pgx_${this.settings.coordinator}_sidecar_[0-9a-f]{16}_[0-9]+_[0-9a-f]{8}${HAND}$`
+        return (await client.query<{ pid: number; name: string }>(HANDS, [pattern, this.sessionName + HAND])).rows[0]
+    }
+
+    /** The coordinator's id as an advisory lock's key. */
+    private get key(): number {
+        return Number.parseInt(this.settings.coordinator, 16) | 0
     }
 
     private get homeName(): string {
@@ -235,8 +267,8 @@ export class Node {
     }
 
     private async takeFence(client: Client): Promise<string> {
-        const key = Number.parseInt(this.settings.coordinator, 16) | 0
-        const holders = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, key])).rows
+        const { key } = this
+        const holders = await this.holders(client)
         const rival = holders.find((holder) => holder.own && holder.name !== this.sessionName)
         if (rival !== undefined) return this.describeRival(rival)
         for (const { pid } of holders.filter((holder) => holder.own)) {
@@ -252,10 +284,10 @@ export class Node {
             const { rows } = await client.query<{ got: boolean }>('select pg_try_advisory_lock($1, $2) as got', [lockClass, key])
             if (rows[0]!.got) {
                 // Two sidecars may have passed the look above together, under different classes: the lower pid yields to nobody.
-                const others = (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, key])).rows.filter((holder) => holder.own)
-                if (others.length === 0) return 'held'
+                const other = (await this.holders(client)).find((holder) => holder.own) ?? (await this.otherHand(client))
+                if (other === undefined) return 'held'
                 await client.query('select pg_advisory_unlock($1, $2)', [lockClass, key])
-                return `held by another sidecar: pid ${others[0]!.pid}, ${others[0]!.name}`
+                return `held by another sidecar: pid ${other.pid}, ${other.name}`
             }
         }
         return `every fence lock is held by others: ${squatter?.role ?? 'unknown'}`
