@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import type { Log } from './log'
 import { nodeSql } from './sqlfiles'
@@ -27,7 +28,10 @@ export interface Holder {
 const PROCESS = randomBytes(4).toString('hex')
 
 const FENCE_HOLDERS = nodeSql('fence_holders')
+const HANDS = nodeSql('hands')
 const KEEPS_FENCE = nodeSql('keeps_fence')
+
+const HANDS_LINGER = 500 // ms in which the last orders of a sidecar that has just died are over
 
 /**
  * Lock classes of the fence. Anyone may take an advisory lock, so a stranger could squat on one: then the next class
@@ -50,6 +54,11 @@ export class Fence {
         return sessionName(`${this.homeName}${this.settings.number}_${PROCESS}`, this.settings.place)
     }
 
+    /** Of the sessions on which branches are finished: an order may be under way there while the fence's session is gone. */
+    get handName(): string {
+        return `${this.homeName}${this.settings.number}_${PROCESS}_hand`
+    }
+
     /** Returns 'held', or why this sidecar may not act here. */
     async take(client: Client): Promise<string> {
         const holders = await this.holders(client)
@@ -69,10 +78,10 @@ export class Fence {
             if (rows[0]!.got) {
                 // Two sidecars may have passed the look above together, and have locks of different classes. Each looks again
                 // with its lock in hand, so at least one sees the other, and yields.
-                const others = (await this.holders(client)).filter((holder) => holder.own)
-                if (others.length === 0) return 'held'
+                const other = (await this.holders(client)).find((holder) => holder.own) ?? (await this.otherHand(client))
+                if (other === undefined) return 'held'
                 await client.query('select pg_advisory_unlock($1, $2)', [lockClass, this.key])
-                return `held by another sidecar: pid ${others[0]!.pid}, ${others[0]!.name}`
+                return `held by another sidecar: pid ${other.pid}, ${other.name}`
             }
         }
         return `every fence lock is held by others: ${squatter?.role ?? 'unknown'}`
@@ -80,6 +89,22 @@ export class Fence {
 
     async holders(client: Client): Promise<readonly Holder[]> {
         return (await client.query<Holder>(FENCE_HOLDERS, [FENCE_CLASSES, this.key])).rows
+    }
+
+    /** Whether this process still has the fence, as another session of it sees. */
+    async isHeld(client: Client): Promise<boolean> {
+        return (await this.holders(client)).some((holder) => holder.own && holder.name === this.name)
+    }
+
+    /** A session on which another process, or this one for another server's number, finishes branches. */
+    private async otherHand(client: Client): Promise<{ readonly pid: number; readonly name: string } | undefined> {
+        const pattern = `^pgx_${this.settings.coordinator}_sidecar_[0-9a-f]+_[0-9]+_[0-9a-f]{8}_hand$`
+        const deadline = Date.now() + HANDS_LINGER
+        for (;;) {
+            const { rows } = await client.query<{ pid: number; name: string }>(HANDS, [pattern, this.handName])
+            if (rows.length === 0 || Date.now() > deadline) return rows[0]
+            await sleep(20)
+        }
     }
 
     /** For a query that tells which session carries it out, and whether that one holds the fence. */

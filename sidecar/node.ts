@@ -66,8 +66,11 @@ const LOOK_UP_FATE = nodeSql('look_up_fate')
 const END_SESSION = nodeSql('end_session')
 
 /**
- * One node. Connections that finish branches are opened only while the fence is held, on a connection of its own, and
- * closed the moment that connection is lost: so at most one sidecar of a coordinator acts at a node (fence.ts has the lock).
+ * One node. Connections that finish branches (hands) are opened only while the fence is held, on a connection of its own, and
+ * closed the moment that connection is lost. The node may end that one first, and hand the fence to another sidecar while
+ * orders are still under way on the others. So whoever gets the fence looks for hands of others, and a new hand, once it can
+ * be seen, looks for its fence; then at most one sidecar of a coordinator acts at a node (fence.ts,
+ * test/model/fence.pml).
  */
 export class Node {
     private readonly fence: Fence
@@ -112,7 +115,7 @@ export class Node {
             return false
         }
         this.session = client
-        this.finisher = new Finisher(() => this.open(), this.settings.connections)
+        this.finisher = new Finisher(() => this.openHand(client), this.settings.connections)
         client.on('end', () => this.lost(client))
         return true
     }
@@ -240,8 +243,21 @@ export class Node {
         }
     }
 
-    private open(): Promise<Client> {
-        return connectToNode(this.address, { name: this.fence.name, timeout: this.settings.timeout })
+    private open(name = this.fence.name): Promise<Client> {
+        return connectToNode(this.address, { name, timeout: this.settings.timeout })
+    }
+
+    private async openHand(session: Client): Promise<Client> {
+        const client = await this.open(this.fence.handName)
+        try {
+            if (await this.fence.isHeld(client)) return client
+            throw new Error('the fence was lost')
+        } catch (error) {
+            destroy(client)
+            destroy(session)
+            this.lost(session)
+            throw error
+        }
     }
 }
 

@@ -138,9 +138,11 @@ export class Resolver {
         const node = this.parts.nodes.get(branch.facts.node)
         if (!this.started || !branch.durable || branch.busy || branch.fate !== undefined || node === undefined || !node.up) return
         branch.busy = true
+        // A person may order the other way while this is under way: what is answered is still what was sent.
+        const { action } = branch
         try {
-            const answer = await node.finish(branch.action, branch.facts.gid, branch.facts.owner)
-            if (answer.ok) this.finished(branch, fateOf(branch.action))
+            const answer = await node.finish(action, branch.facts.gid, branch.facts.owner)
+            if (answer.ok) this.finished(branch, fateOf(action))
             else if (answer.problem.trouble === 'absent') await this.lookUp(node, branch, answer.problem)
             else this.retryLater(branch, answer.problem)
         } finally {

@@ -39,7 +39,7 @@ begin
         when g.coordinator is distinct from own then 'foreign'
         when g.node <> _decide.node then 'misplaced'
         when f.gid is not null then f.action
-        when b.xid is not null and (b.branch_xid is null or (b.branch_xid::text::numeric % 4294967296)::text = p.xid) then 'commit'
+        when b.xid is not null and not b.plain and (b.branch_xid is null or (b.branch_xid::text::numeric % 4294967296)::text = p.xid) then 'commit'
         when b.xid is not null or s.started_at is null then 'stranger'
         when s.timeline = here.timeline then case
             when s.started_at <> pg_postmaster_start_time()

@@ -83,6 +83,33 @@ describe('what is not its own', () => {
         await world.settled()
     })
 
+    it('a gid prepared in the name of a branch that only read, and so was never prepared, is left alone too', async () => {
+        const client = await world.connect()
+        await client.query('begin')
+        await client.query("select from pglobalxact.query('b', 'select 1') as t (one integer)")
+        await client.query("select pglobalxact.exec('c', 'insert into account values (55, 5)')")
+        const [{ set }] = (await client.query<{ set: string }>('select pglobalxact.set_id() as set')).rows as [{ set: string }]
+        await client.query('commit')
+        await client.query('select pglobalxact.await()')
+        const forged = `pgx_${own}_${set}_1`
+        const hostile = await onNode('node_app')
+        await hostile.query('begin')
+        await hostile.query('select pg_current_xact_id()')
+        await hostile.query(`prepare transaction '${forged}'`)
+        await hostile.end()
+        try {
+            await world.admin('select * from pglobalxact.recover()')
+            await world.admin('select * from pglobalxact.recover()')
+            const [shown] = await world.admin<{ state: string }>('select state from pglobalxact.branches() where gid = $1', [forged])
+            expect(shown?.state).to.equal('left alone')
+            expect(await all()).to.deep.equal([forged])
+        } finally {
+            await world.node('b', `rollback prepared '${forged}'`)
+        }
+        await client.end()
+        await world.settled()
+    })
+
     it('a gid of our form prepared for a set that another transaction committed is not committed in its stead', async () => {
         const client = await world.connect()
         const set = await world.transfer(client)

@@ -1,5 +1,9 @@
 import { expect } from 'chai'
 import type { Client } from 'pg'
+import { createLog } from '../../sidecar/log'
+import { Node } from '../../sidecar/node'
+import { readAddress } from '../../sidecar/nodeoptions'
+import { Tally } from '../../sidecar/tally'
 import { until } from '../support/wait'
 import { PASSWORDS, World } from '../support/world'
 import { addRow } from './common'
@@ -109,6 +113,50 @@ describe('the fence at a node', () => {
             await until('both are committed', async () => (await world.prepared()).length === 0)
         })
     }
+
+    it("is not taken while another sidecar's connections for finishing branches are open, though its fence is gone", async () => {
+        await world.sidecar!.stop()
+        const [coordinator] = await world.sql<{ id: string }>('select id from pglobalxact.coordinator')
+        const name = `pgx_${coordinator!.id}_sidecar_00112233aabbccdd_1_0a1b2c3d_hand`
+        const hand = await hold('node_sidecar', PASSWORDS.node_sidecar, [], name)
+        await hold('node_app', PASSWORDS.node_app, [], name) // anyone may call a session so
+        await world.startSidecar()
+        const [{ pid }] = (await hand.query<{ pid: number }>('select pg_backend_pid() as pid')).rows as [{ pid: number }]
+        await until('it says so', async () => (await fence()) === `held by another sidecar: pid ${pid}, ${name}`)
+        expect(await held(), 'the lock is given back').to.have.lengthOf(0)
+        await hand.end()
+        holders.splice(holders.indexOf(hand), 1)
+        await until('it is held', async () => (await fence()) === 'held')
+        await works()
+    })
+
+    it('that was lost unnoticed lets no new connection finish branches', async () => {
+        await world.sidecar!.stop()
+        const { host, port } = world.nodes.get('b')!
+        const server = [`host=${host}`, `port=${port}`, `dbname=${world.database}`]
+        const mapping = ['user=node_sidecar', `password=${PASSWORDS.node_sidecar}`]
+        const [coordinator] = await world.sql<{ id: string }>('select id from pglobalxact.coordinator')
+        let lost = 0
+        const node = new Node(
+            readAddress({ number: 1, name: 'b', server_options: server, mapping_options: mapping, active: true, lost: false }),
+            { coordinator: coordinator!.id, home: '0011223344556677', place: 'here/bank', timeout: 5000, connections: 1 },
+            createLog(() => undefined),
+            new Tally(),
+            () => (lost += 1)
+        )
+        const gid = `pgx_${coordinator!.id}_1_cafe0123_1`
+        await world.node('b', `begin; select pg_current_xact_id(); prepare transaction '${gid}'`)
+        try {
+            expect(await node.connect(), node.fenceState).to.equal(true)
+            await (Reflect.get(node, 'session') as Client).query('select pg_advisory_unlock_all()')
+            const answer = await node.finish('rollback', gid, undefined)
+            expect(answer.ok).to.equal(false)
+            expect([node.up, lost, (await world.prepared()).length]).to.deep.equal([false, 1, 1])
+        } finally {
+            node.close()
+            await world.node('b', `rollback prepared '${gid}'`)
+        }
+    })
 
     it('that is lost with its connection is taken again, and nothing is sent in between', async () => {
         const [before] = await held()
