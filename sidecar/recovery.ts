@@ -42,8 +42,9 @@ const MEMBERSHIPS = 30_000 // ms between looks at whose branches may be finished
  *         is the local transaction finished (sql/sidecar/_decide.sql has the argument)
  *   R → COMMIT PREPARED. Not R and F → ROLLBACK PREPARED. Not R and not F → leave it.
  *
- * Were R and F read before P, a transaction could prepare and commit between the two looks, and be rolled back here
- * for want of a record that by then exists.
+ * Were R and F read before P, a transaction could begin, prepare and commit between the two looks: its xid, not handed out
+ * at the first, would pass for one that a crash has taken back, and its branch be rolled back for want of a record that by
+ * then exists (test/model/core.pml shows it).
  */
 export class Keeper {
     private running: Promise<Pass> | undefined

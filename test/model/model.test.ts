@@ -28,6 +28,7 @@ describe('the model of the protocol', function () {
             const verdict = await check(run, true)
             tell(run, verdict)
             expect(verdict.errors, `${verdict.complaint}\n${verdict.trail}`).to.equal(0)
+            if (run.checks === 'safety') expect(verdict.unreached).to.deep.equal([])
         })
     }
 

@@ -11,6 +11,8 @@ export interface Verdict {
     readonly states: number
     readonly depth: number
     readonly seconds: number
+    /** Statements of the model that no state came to: a model that stands still proves nothing. */
+    readonly unreached: readonly string[]
     /** The last steps of the way to the error. */
     readonly trail: string
 }
@@ -51,7 +53,8 @@ function read(said: string): Omit<Verdict, 'seconds' | 'trail'> {
         errors: Number(found[2]),
         complaint: /^pan:\d+: (.*)$/m.exec(said)?.[1] ?? '',
         states: Number(states[1]),
-        depth: Number(found[1])
+        depth: Number(found[1]),
+        unreached: [...said.matchAll(/^\s+(\S+\.pml:\d+, state \d+, "(?!-end-).*")$/gm)].map((line) => line[1]!)
     }
 }
 
