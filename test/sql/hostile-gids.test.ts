@@ -60,12 +60,13 @@ describe('a hostile role', () => {
             const set = await world.transfer(victim)
             await victim.query('rollback')
             await prepareAs(`pgx_${own}_${set}_1`)
+            const watcher = await keep(world.coordinator.connect(world.login('watcher')))
             const shown = await until(
                 'it is shown',
                 async () =>
                     (
                         await rows<{ state: string; last_error: string }>(
-                            await keep(world.coordinator.connect(world.login('watcher'))),
+                            watcher,
                             `select state, last_error from pglobalxact.branches() where last_error is not null`
                         )
                     )[0]
