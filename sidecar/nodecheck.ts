@@ -64,7 +64,7 @@ function wayThere({ name }: NodeAddress, result: string): string {
     if (/^role ".*" does not exist/.test(result))
         return `${AT_HOME}alter user mapping for pglobalxact server ${server} options (set user '…');`
     if (/^database ".*" does not exist/.test(result)) return `${AT_HOME}alter server ${server} options (set dbname '…');`
-    if (/ENOTFOUND|EAI_AGAIN/.test(result)) return `${AT_HOME}alter server ${server} options (set host '…');`
+    if (/host name .* is not known/.test(result)) return `${AT_HOME}alter server ${server} options (set host '…');`
     return 'sudo systemctl start postgresql'
 }
 

@@ -33,7 +33,26 @@ export function sqlstateOf(error: unknown): string | undefined {
 
 export const messageOf = (error: unknown): string => {
     if (error instanceof AggregateError && error.message === '') return error.errors.map(messageOf).join('; ')
-    return error instanceof Error ? error.message : String(error)
+    return inPlainWords(error instanceof Error ? error.message : String(error))
+}
+
+/** What the network's and the driver's terse messages mean, for whoever reads last_error at night. Anything else is said as it is. */
+const PLAIN: ReadonlyArray<readonly [RegExp, string]> = [
+    [/^connect ECONNREFUSED (.*)$/, 'connection refused by $1'],
+    [/^connect ENOENT (.*)$/, 'no server at $1'],
+    [/^connect ETIMEDOUT (.*)$/, 'no connection to $1 in time'],
+    [/^connect (?:EHOSTUNREACH|ENETUNREACH) (\S+).*$/, 'no route to $1'],
+    [/^getaddrinfo (?:ENOTFOUND|EAI_AGAIN) (.*)$/, 'host name $1 is not known'],
+    [/^read ECONNRESET$/, 'the connection was reset'],
+    [/^write EPIPE$/, 'the connection was closed'],
+    [/^(?:Connection terminated due to connection timeout|timeout expired)$/, 'no connection in time'],
+    [/^Connection terminated(?: unexpectedly)?$/, 'the connection was lost'],
+    [/^Query read timeout$/, 'no answer in time']
+]
+
+function inPlainWords(message: string): string {
+    const known = PLAIN.find(([pattern]) => pattern.test(message))
+    return known === undefined ? message : message.replace(known[0], known[1])
 }
 
 /** One line of it for people. */

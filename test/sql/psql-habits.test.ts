@@ -37,7 +37,7 @@ describe('the habits of psql, with the functions for looking', () => {
         habits()
 
         it('shows the trouble in what it prints, and of a mixed set which branch went the other way', async () => {
-            const [mixed, waiting, open] = [/\| mixed .*\| b: rolled back *$/m, /\| c: connect ECONNREFUSED/, /in progress/]
+            const [mixed, waiting, open] = [/\| mixed .*\| b: rolled back *$/m, /\| c: connection refused by /, /in progress/]
             await until('all of it is seen', async () => {
                 const seen = await psql.send('select * from pglobalxact.sets();')
                 return [mixed, waiting, open].every((pattern) => pattern.test(seen)) || expect.fail(seen)

@@ -70,7 +70,7 @@ describe('an error of a node', () => {
             messageOf(
                 new AggregateError([new Error('connect ECONNREFUSED ::1:5432'), new Error('connect ECONNREFUSED 127.0.0.1:5432')], '')
             )
-        ).to.equal('connect ECONNREFUSED ::1:5432; connect ECONNREFUSED 127.0.0.1:5432')
+        ).to.equal('connection refused by ::1:5432; connection refused by 127.0.0.1:5432')
         expect(messageOf(new AggregateError([new Error('a')], 'all failed'))).to.equal('all failed')
         expect([messageOf('text'), messageOf(undefined)]).to.deep.equal(['text', 'undefined'])
     })
@@ -86,5 +86,19 @@ describe('an error of a node', () => {
         ] as const) {
             expect(property(thrown, name)).to.equal(undefined)
         }
+    })
+
+    it("says the network's and the driver's terse messages in plain words, and everything else as it is", () => {
+        for (const [terse, plain] of [
+            ['connect ENOENT /tmp/.s.PGSQL.5432', 'no server at /tmp/.s.PGSQL.5432'],
+            ['connect ETIMEDOUT 10.0.0.1:5432', 'no connection to 10.0.0.1:5432 in time'],
+            ['connect EHOSTUNREACH 10.0.0.1:5432 - Local (0.0.0.0:0)', 'no route to 10.0.0.1:5432'],
+            ['getaddrinfo ENOTFOUND db.example', 'host name db.example is not known'],
+            ['read ECONNRESET', 'the connection was reset'],
+            ['Query read timeout', 'no answer in time'],
+            ['Connection terminated unexpectedly', 'the connection was lost'],
+            ['permission denied to set role "app"', 'permission denied to set role "app"']
+        ])
+            expect(messageOf(new Error(terse))).to.equal(plain)
     })
 })

@@ -57,7 +57,7 @@ export const WAY: readonly Case[] = [
         title: 'its server is down',
         severity: 'error',
         place,
-        finding: /^cannot be reached: connect ECONNREFUSED/,
+        finding: /^cannot be reached: connection refused by /,
         provoke: (world) => b(world).stop(),
         cure: async (world, fix) => {
             expect(fix).to.equal('sudo systemctl start postgresql')
