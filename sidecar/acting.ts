@@ -37,7 +37,7 @@ interface Parts {
 /** Opens the state files, and takes up what they remember. Nothing is sent to a node yet (Resolver.start). */
 export function beginActing({ config, coordinator, home, place, read, journal, log, fault, tally, catalog }: Parts): Acting {
     const state = StateFile.open(config.stateDir, { coordinator, home }, config, read, log, fault, tally)
-    const nodes: NodeSet = new NodeSet({ coordinator, home, place, journal, config, log, tally, catalog, resolver: () => resolver })
+    const nodes: NodeSet = new NodeSet({ coordinator, home, place, journal, config, log, tally, fault, catalog, resolver: () => resolver })
     const { retryCap } = config
     const resolver = new Resolver({ state, nodes: nodes.byNumber, log, tally, journal, fault, coordinator, retryCap, catalog })
     for (const { events, lines } of read.live.values()) {

@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import type { FaultPoints } from './fault'
 import type { Action } from './protocol'
 import { destroy } from './session'
 import { classify, type Problem } from './sqlstate'
@@ -34,7 +35,8 @@ export class Finisher {
 
     constructor(
         private readonly open: () => Promise<Client>,
-        private readonly most: number
+        private readonly most: number,
+        private readonly fault: FaultPoints
     ) {}
 
     get waiting(): number {
@@ -120,7 +122,12 @@ export class Finisher {
 
     private async send(client: Client, job: Job, refused: Problem | undefined): Promise<void> {
         try {
-            await client.query(`${job.action === 'commit' ? 'COMMIT' : 'ROLLBACK'} PREPARED ${client.escapeLiteral(job.gid)}`)
+            const order = client.query(`${job.action === 'commit' ? 'COMMIT' : 'ROLLBACK'} PREPARED ${client.escapeLiteral(job.gid)}`)
+            if (this.fault.armed(`${job.action} unread`)) {
+                order.catch(() => undefined) // it is awaited, but not before the process goes on
+                await this.fault.at(`${job.action} unread`)
+            }
+            await order
             job.answer({ ok: true })
         } catch (error) {
             const problem = classify(error)

@@ -133,8 +133,10 @@ const demanded = (standing: string | undefined): string =>
 /** Durable before it is carried out. */
 async function record(parts: RequestParts, order: Order, branches: readonly PlannedBranch[]): Promise<void> {
     const gids = branches.map((branch) => branch.gid)
+    await parts.fault.at('before order')
     if (gids.length === 0) await parts.catalog.noteEvent(`forced ${order.action}`, order.set, undefined, `${order.by}: ${order.reason}`)
     await parts.catalog.recordForced(gids, order.action, order.by, order.reason, order.acceptMixed)
+    await parts.fault.at('after order')
     parts.log.warning(`force_${order.action}`, { set: order.set, by: order.by, reason: order.reason, branches: gids.join(',') })
 }
 

@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import type { FaultPoints } from './fault'
 import { Fence } from './fence'
 import { Finisher, type Answer } from './finisher'
 import type { Log } from './log'
@@ -57,6 +58,7 @@ export interface NodeSettings {
     readonly place: string
     readonly timeout: number
     readonly connections: number
+    readonly fault: FaultPoints
 }
 
 const SCAN = nodeSql('scan')
@@ -115,7 +117,7 @@ export class Node {
             return false
         }
         this.session = client
-        this.finisher = new Finisher(() => this.openHand(client), this.settings.connections)
+        this.finisher = new Finisher(() => this.openHand(client), this.settings.connections, this.settings.fault)
         client.on('end', () => this.lost(client))
         return true
     }

@@ -1,5 +1,6 @@
 import type { Catalog } from './catalog'
 import type { Config } from './config'
+import type { FaultPoints } from './fault'
 import type { Journal } from './journal'
 import type { Log } from './log'
 import { Node } from './node'
@@ -18,6 +19,7 @@ interface Parts {
     readonly config: Config
     readonly log: Log
     readonly tally: Tally
+    readonly fault: FaultPoints
     readonly catalog: () => Catalog | undefined
     readonly resolver: () => Resolver
 }
@@ -54,7 +56,8 @@ export class NodeSet {
                         home: this.parts.home,
                         place: this.parts.place,
                         timeout: this.parts.config.nodeTimeout,
-                        connections: this.parts.config.connectionsPerNode
+                        connections: this.parts.config.connectionsPerNode,
+                        fault: this.parts.fault
                     },
                     this.parts.log,
                     this.parts.tally,
@@ -79,6 +82,7 @@ export class NodeSet {
             new Keeper(node, {
                 resolver: this.parts.resolver(),
                 log: this.parts.log,
+                fault: this.parts.fault,
                 journal: this.parts.journal,
                 lostSets: this.parts.config.lostSets,
                 retryCap: this.parts.config.retryCap,

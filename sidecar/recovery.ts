@@ -145,6 +145,7 @@ export class Keeper {
             }
             const fenced = !(await this.node.connect())
             this.answers = true
+            if (!fenced) await this.parts.fault.at('after fence')
             if (fenced) {
                 pass.result = `fenced off: ${this.node.fenceState}`
                 await this.show()

@@ -1,5 +1,6 @@
 import { open, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { NO_FAULTS, type FaultPoints } from './fault'
 import { setId } from './protocol'
 import { Refusal } from './refusal'
 import { parseLine, type StateEvent } from './statelines'
@@ -28,13 +29,14 @@ export const segmentName = (number: number): string => `state-${String(number).p
  * lack lines (a crash while they were written, so nobody was told they were safe); damage anywhere else stops the start.
  * Whole lines lost from the end by damage, not by a crash, leave no trace: the commit records bring those sets back.
  */
-export async function replay(directory: string): Promise<Replayed> {
+export async function replay(directory: string, fault: FaultPoints = NO_FAULTS): Promise<Replayed> {
     const names = await readdir(directory)
     const segments = names.filter((name) => SEGMENT.test(name)).sort()
     const newest = segments.at(-1)
     const stale = [...segments, ...names.filter((name) => name.endsWith(UNFINISHED))]
     if (newest === undefined) return { coordinator: undefined, live: new Map(), segment: 0, stale, torn: undefined }
     const read = await readSegment(directory, newest)
+    await fault.at('during replay')
     for (const older of segments.slice(0, -1)) await checkOwner(join(directory, older), read.coordinator)
     return { ...read, segment: numberOf(newest), stale }
 }

@@ -1,6 +1,7 @@
 import type { Catalog } from './catalog'
 import type { Config } from './config'
 import type { Complaint } from './doctor'
+import type { FaultPoints } from './fault'
 import type { Log } from './log'
 import type { Keeper } from './recovery'
 import type { Resolver } from './resolver'
@@ -18,6 +19,7 @@ export interface RequestParts {
     readonly keepers: ReadonlyMap<number, Keeper>
     readonly log: Log
     readonly tally: Tally
+    readonly fault: FaultPoints
     readonly refreshNodes: () => Promise<void>
     readonly config: Config
     readonly doctor: (complaint: Complaint) => Promise<unknown>

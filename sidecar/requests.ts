@@ -26,6 +26,7 @@ export class Requests {
     private async answer(request: Request): Promise<void> {
         try {
             const result = await this.carryOut(request.kind, request.arguments)
+            await this.parts.fault.at('before answer')
             await this.parts.catalog.answerRequest(request.id, result, undefined)
             this.parts.tally.answered('done')
         } catch (error) {

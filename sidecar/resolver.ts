@@ -183,6 +183,7 @@ export class Resolver {
 
     /** "Does not exist" is not success: the branch's own xid tells what became of it. */
     private async lookUp(node: Node, branch: Branch, problem: Problem): Promise<void> {
+        await this.parts.fault.at('before look-up')
         try {
             const fate = await node.lookUpFate(branch.facts)
             if (fate === undefined)

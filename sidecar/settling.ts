@@ -1,5 +1,6 @@
 import { patience } from './backoff'
 import type { Catalog } from './catalog'
+import type { FaultPoints } from './fault'
 import type { Journal } from './journal'
 import type { Log } from './log'
 import type { Node, Prepared, Scan } from './node'
@@ -26,6 +27,7 @@ export interface Refused {
 export interface RecoveryParts {
     readonly resolver: Resolver
     readonly log: Log
+    readonly fault: FaultPoints
     readonly journal: Pick<Journal, 'note'>
     readonly lostSets: 'report' | 'rollback'
     readonly retryCap: number
@@ -61,6 +63,7 @@ export class Settling {
             this.verdicts.clear()
             return
         }
+        await this.parts.fault.at('before verdict')
         await this.judge(catalog, scan.prepared)
         const late: Prepared[] = []
         const actions: Promise<void>[] = []
@@ -125,6 +128,7 @@ export class Settling {
     private async carryOut(action: Action, branch: Prepared, scan: Scan, pass: Settled): Promise<void> {
         const known = this.refusals.get(branch.gid)
         if (known !== undefined && known.nextTry > Date.now()) return
+        if (action === 'rollback') await this.parts.fault.at('before rollback')
         const answer = await this.node.finish(action, branch.gid, branch.owner)
         if (answer.ok) {
             this.noteSettled(action, branch, known?.attempts ?? 0)

@@ -75,7 +75,7 @@ export class Sidecar {
         fault: FaultPoints
     ): Promise<Sidecar> {
         const directory = await openStateDir(config.stateDir, uid)
-        const read = await replay(config.stateDir).catch(async (error: unknown) => {
+        const read = await replay(config.stateDir, fault).catch(async (error: unknown) => {
             if (error instanceof Refusal) await lastWords(coordinatorConnection(config), 'state damaged', error.message, log)
             throw error
         })
@@ -139,6 +139,7 @@ export class Sidecar {
             this.complain(undefined)
             this.journal.note('sidecar acting', `host ${this.who.host}, pid ${this.who.pid}, home ${this.directory.home}`)
             this.log.info('acting', { coordinator: acting.coordinator, home: this.directory.home })
+            await this.fault.at('after replay')
             await acting.nodes.refresh(catalog)
             const over = (): boolean => this.catalog !== catalog || this.stopping
             const house = this.housekeeping.keep(catalog, acting, over)
@@ -220,6 +221,7 @@ export class Sidecar {
             keepers: acting.nodes.keepers,
             log: this.log,
             tally: this.tally,
+            fault: this.fault,
             refreshNodes: () => acting.nodes.refresh(catalog),
             config: this.config,
             doctor: (complaint) => examine(this.patient(catalog, acting), complaint)

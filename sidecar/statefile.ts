@@ -152,7 +152,7 @@ export class StateFile {
                     const { bytesWritten } = await this.file.write(text)
                     this.size += bytesWritten
                     if (bytesWritten !== Buffer.byteLength(text)) throw new Error('short write')
-                    await this.sync(this.file.datasync(), text)
+                    await this.sync(this.file.datasync.bind(this.file), text)
                     await this.checkName(this.file)
                 }
                 if (this.problem !== undefined) this.log.info('state files can be written again')
@@ -166,9 +166,10 @@ export class StateFile {
         }
     }
 
-    private async sync(syncing: Promise<void>, text: string): Promise<void> {
+    private async sync(flush: () => Promise<void>, text: string): Promise<void> {
+        await this.fault.at('before fsync')
         const began = performance.now()
-        await syncing
+        await flush()
         if (this.tally === undefined) return
         let lines = 0
         for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1
@@ -205,7 +206,8 @@ export class StateFile {
                     .join('') +
                 formatLine({ kind: 'compacted', sets: this.live.size }, now)
             await file.writeFile(text)
-            await this.sync(file.sync(), text)
+            await this.sync(file.sync.bind(file), text)
+            await this.fault.at('before rename')
             await rename(path + UNFINISHED, path)
             await syncDirectory(this.directory)
             this.size = this.sizeWhenCompacted = Buffer.byteLength(text)
@@ -230,6 +232,7 @@ export class StateFile {
     }
 
     private async removeAll(): Promise<void> {
+        await this.fault.at('before removal')
         await this.retire()
         this.size = 0
         await this.removeStale()

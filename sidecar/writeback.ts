@@ -54,6 +54,7 @@ export class WriteBack {
             try {
                 if (completes.length > 0) await this.parts.fault.at('before write-back')
                 await catalog.finish(fates, completes)
+                if (completes.length > 0) await this.parts.fault.at('after write-back')
             } catch (error) {
                 this.fates.unshift(...fates)
                 this.completes.unshift(...completes)

@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import type { Client } from 'pg'
+import { NO_FAULTS } from '../../sidecar/fault'
 import { createLog } from '../../sidecar/log'
 import { Node } from '../../sidecar/node'
 import { readAddress } from '../../sidecar/nodeoptions'
@@ -139,7 +140,7 @@ describe('the fence at a node', () => {
         let lost = 0
         const node = new Node(
             readAddress({ number: 1, name: 'b', server_options: server, mapping_options: mapping, active: true, lost: false }),
-            { coordinator: coordinator!.id, home: '0011223344556677', place: 'here/bank', timeout: 5000, connections: 1 },
+            { coordinator: coordinator!.id, home: '0011223344556677', place: 'here/bank', timeout: 5000, connections: 1, fault: NO_FAULTS },
             createLog(() => undefined),
             new Tally(),
             () => (lost += 1)

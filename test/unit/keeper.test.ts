@@ -1,5 +1,6 @@
 import { expect } from 'chai'
 import { CoordinatorTrouble, type Catalog } from '../../sidecar/catalog'
+import { NO_FAULTS } from '../../sidecar/fault'
 import { createLog } from '../../sidecar/log'
 import type { Node, Scan } from '../../sidecar/node'
 import { Keeper } from '../../sidecar/recovery'
@@ -34,6 +35,7 @@ function slowNode(catalog?: Catalog) {
     const keeper = new Keeper(node as unknown as Node, {
         resolver: resolver as unknown as Resolver,
         log,
+        fault: NO_FAULTS,
         journal: { note: () => undefined },
         lostSets: 'report',
         retryCap: 1000,
