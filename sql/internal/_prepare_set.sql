@@ -7,6 +7,10 @@
 --   after the PREPAREs               the same, until the local commit record is on disk
 --   after the local commit           the record is visible: recovery commits every branch
 -- A late PREPARE (sent, its session dead before the answer) appears on a later scan and is rolled back then.
+--
+-- Comments "fault point" name the places where tests stop a session to kill something. They stay in the function's source, and
+-- a test puts a wait in their place (test/crash/support/sqlfaults.ts): that takes the function's owner or a superuser, and here it
+-- costs nothing. A setting that the function reads could be set by any role.
 create or replace function pglobalxact._prepare_set()
 returns trigger
 language plpgsql volatile security definer
@@ -43,7 +47,9 @@ begin
 
     begin
         -- First wave, all nodes in parallel. Failures are collected: those that did prepare must be rolled back.
+        -- fault point: before prepares
         for i in 1 .. cardinality(numbers) loop
+            -- fault point: between prepares, if i = 2
             begin
                 if kinds[i] <> 'enlist' or verify then
                     perform pglobalxact._send(connections[i], pglobalxact._prepare_text(kinds[i], gids[i], steps[i]));
@@ -54,6 +60,7 @@ begin
             end;
             exit when failed is not null;
         end loop;
+        -- fault point: answers unread
         for i in 1 .. coalesce(failed - 1, cardinality(numbers)) loop
             begin
                 if kinds[i] <> 'enlist' or verify then
@@ -79,6 +86,7 @@ begin
 
         -- Second wave: branches used by query only. One that wrote nothing needs no PREPARE and is committed plainly.
         if failed is null and 'query' = any (kinds) then
+            -- fault point: between waves
             for i in 1 .. cardinality(numbers) loop
                 if kinds[i] = 'query' then
                     read_only[i] := xids[i] is null;
@@ -113,6 +121,7 @@ begin
     end;
 
     if failed is not null then
+        -- fault point: before undo
         for i in 1 .. cardinality(numbers) loop
             if kinds[i] <> 'enlist' and not read_only[i] then
                 perform pglobalxact._undo(connections[i], case when did_prepare[i] then format('rollback prepared %L', gids[i]) else 'rollback' end);
@@ -121,6 +130,7 @@ begin
         perform pglobalxact._refuse(numbers[failed], kinds[failed], state, message, details);
     end if;
 
+    -- fault point: after prepares
     update pglobalxact.branch_record b
     set prepared = true, plain = p.plain, timeline = p.timeline, owner = p.owner,
         branch_xid = case b.kind when 'enlist' then pglobalxact._widen_xid(p.xid, p.extra) else p.xid::xid8 end,
@@ -135,6 +145,7 @@ begin
     else
         perform pglobalxact._ring();
     end if;
+    -- fault point: before local commit
     return null;
 end
 $$;

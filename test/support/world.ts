@@ -138,9 +138,18 @@ export class World {
 
     /** Starts the sidecar and waits until it acts. */
     async startSidecar(args: readonly string[] = []): Promise<Sidecar> {
-        this.sidecar = startSidecar({ stateDir: this.stateDir, databaseUrl: this.sidecarUrl, args: [...this.sidecarArgs, ...args] })
-        await this.sidecar.waitForLog(/ acting /)
-        return this.sidecar
+        const sidecar = this.launchSidecar(args)
+        await sidecar.waitForLog(/ acting /)
+        return sidecar
+    }
+
+    /** Starts the sidecar and waits for nothing. */
+    launchSidecar(args: readonly string[] = []): Sidecar {
+        return (this.sidecar = startSidecar({
+            stateDir: this.stateDir,
+            databaseUrl: this.sidecarUrl,
+            args: [...this.sidecarArgs, ...args]
+        }))
     }
 
     login(user: 'app' | 'dba' | 'watcher' | 'pglobalxact'): Required<Login> {

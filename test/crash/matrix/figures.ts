@@ -1,0 +1,27 @@
+/** How long it took, case by case, for test/reports/matrix.ts to sum up. */
+import { appendFileSync, mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Case } from './cases'
+
+export interface Figure {
+    readonly point: string
+    readonly dead: readonly string[]
+    /** Milliseconds from the deaths until all servers agree and no branch is prepared. */
+    readonly sinceCrash: number
+    /** The same from the moment when all that died was started again. */
+    readonly sinceBack: number
+}
+
+/** Without it nothing is written. */
+const directory = process.env['PGLOBALXACT_TEST_FIGURES']
+
+/** Figures for publication are those of a sidecar as people run it; otherwise it looks more often, and the tests are shorter. */
+export const sidecarArguments = (): readonly string[] =>
+    directory ? ['--scan-interval', '1000', '--retry-cap', '30000', '--node-timeout', '10000'] : []
+
+export function keep({ point, dead }: Case, at: { readonly crashed: number; readonly back: number; readonly agreed: number }): void {
+    if (!directory) return
+    mkdirSync(directory, { recursive: true })
+    const figure: Figure = { point: point.when, dead, sinceCrash: at.agreed - at.crashed, sinceBack: at.agreed - at.back }
+    appendFileSync(join(directory, 'crash-matrix.jsonl'), `${JSON.stringify(figure)}\n`)
+}
