@@ -6,6 +6,7 @@ import { createGround, destroyGround, revive } from '../support/ground'
 import { stateFiles, type Balances } from '../support/ledger'
 import { armFaultPoints } from '../support/sqlfaults'
 import type { Case } from './cases'
+import { Eyes } from './eyes'
 import { keep, sidecarArguments } from './figures'
 import { startServers, strike } from './parties'
 import type { Outcome } from './points'
@@ -15,7 +16,11 @@ const EVERY = { everyMs: 10 }
 const PLENTY = 1_000_000_000
 
 export class Lane {
-    private constructor(private readonly world: World) {}
+    private readonly eyes: Eyes
+
+    private constructor(private readonly world: World) {
+        this.eyes = new Eyes(world)
+    }
 
     static async open(): Promise<Lane> {
         const quiet = { log_statement: 'none' }
@@ -23,11 +28,14 @@ export class Lane {
         const world = await createGround({ name: 'matrix', settings, sidecarArgs: sidecarArguments() })
         await armFaultPoints(world)
         await world.sql('update account set balance = $1', [PLENTY])
+        for (const sql of [world.sql.bind(world), world.node.bind(world, 'b'), world.node.bind(world, 'c')])
+            await sql('insert into account select 2, balance from account')
         return new Lane(world)
     }
 
-    close(): Promise<void> {
-        return destroyGround(this.world)
+    async close(): Promise<void> {
+        await this.eyes.close()
+        await destroyGround(this.world)
     }
 
     /** Brings a set to the point, kills, starts again what died, waits until all agree, and looks at everything. */
@@ -35,7 +43,7 @@ export class Lane {
         const { world } = this
         const dead = new Set(one.dead)
         await revive(world)
-        const before = await world.balances()
+        const before = await until('the balances can be read', () => this.eyes.balances())
         const standing = await one.point.scene(world, one.point)
         try {
             const { sidecar } = world
@@ -60,15 +68,10 @@ export class Lane {
 
     /** Waits until no branch is prepared anywhere, and returns what became of the sets: of all of them the same. */
     private async agreed({ sets }: Standing): Promise<Outcome> {
-        const { world } = this
         const outcomes = await until(
             'all is decided and no branch is prepared',
             async () => {
-                const [prepared, rows] = await Promise.all([
-                    world.prepared(),
-                    world.sql<{ outcome: string }>('select pglobalxact.outcome(s) as outcome from unnest($1::text[]) s', [sets])
-                ])
-                const found = rows.map(({ outcome }) => outcome)
+                const [prepared, found] = await Promise.all([this.eyes.prepared(), this.eyes.outcomes(sets)])
                 if (prepared.length > 0 || found.includes('in progress')) throw new Error(JSON.stringify({ prepared, found }))
                 return found
             },
@@ -80,13 +83,13 @@ export class Lane {
     }
 
     private async allAgree(standing: Standing, outcome: Outcome, before: Balances): Promise<void> {
-        const { world } = this
         const told = await standing.told()
         if (told !== 'nothing') expect(told, 'what the client was told').to.equal(outcome)
-        expect(await world.balances(), outcome).to.deep.equal(outcome === 'committed' ? moved(before, standing) : before)
-        await world.settled()
-        await until('the state directory is empty', () => stateFiles(world).length === 0, EVERY)
-        expect(await world.balances(), 'at the end').to.deep.equal(outcome === 'committed' ? moved(before, standing) : before)
+        expect(await this.eyes.balances(), outcome).to.deep.equal(outcome === 'committed' ? moved(before, standing) : before)
+        await until('the books are closed', async () => (await this.eyes.sets()).length === 0, EVERY)
+        await until('the state directory is empty', () => stateFiles(this.world).length === 0, EVERY)
+        expect(await this.eyes.prepared(), 'at the end').to.deep.equal([])
+        expect(await this.eyes.balances(), 'at the end').to.deep.equal(outcome === 'committed' ? moved(before, standing) : before)
     }
 }
 

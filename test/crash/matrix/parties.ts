@@ -11,29 +11,39 @@ export const GENTLE = ['terminated session', 'killed client', 'stopped coordinat
 
 export type Party = (typeof KILLED)[number] | (typeof GENTLE)[number]
 
-const strikes: Readonly<Record<Party, (world: World, standing: Standing, dead: readonly Party[]) => Promise<unknown>>> = {
+interface Strike {
+    readonly world: World
+    readonly standing: Standing
+    /** Of the backend that is meant by "session". */
+    readonly pid: number
+    readonly dead: readonly Party[]
+}
+
+const strikes: Readonly<Record<Party, (at: Strike) => Promise<unknown>>> = {
     session: killBackend,
-    sidecar: (world) => world.sidecar!.kill(),
-    coordinator: (world) => world.coordinator.kill(),
-    'node b': (world) => world.nodes.get('b')!.kill(),
-    'node c': (world) => world.nodes.get('c')!.kill(),
-    'terminated session': (world, { session }) => world.sql('select pg_terminate_backend($1, 10000)', [session!.pid]),
-    'killed client': (_, { session }) => session!.killClient(),
-    'stopped coordinator': (world) => world.coordinator.stop('immediate')
+    sidecar: ({ world }) => world.sidecar!.kill(),
+    coordinator: ({ world }) => world.coordinator.kill(),
+    'node b': ({ world }) => world.nodes.get('b')!.kill(),
+    'node c': ({ world }) => world.nodes.get('c')!.kill(),
+    'terminated session': ({ world, pid }) => world.sql('select pg_terminate_backend($1, 10000)', [pid]),
+    'killed client': ({ standing }) => standing.session!.killClient(),
+    'stopped coordinator': ({ world }) => world.coordinator.stop('immediate')
 }
 
 export async function strike(world: World, standing: Standing, dead: readonly Party[]): Promise<void> {
-    await Promise.all(dead.map((party) => strikes[party](world, standing, dead)))
+    const pid = standing.session?.pid ?? (await bystander(world))
+    await Promise.all(dead.map((party) => strikes[party]({ world, standing, pid, dead })))
 }
 
-/**
- * As the out-of-memory killer does it: PostgreSQL then ends all sessions, and goes through crash recovery by itself. Where the
- * set's own session is over, another one's death does the same to the server.
- */
-async function killBackend(world: World, { session }: Standing, dead: readonly Party[]): Promise<void> {
+/** Where the set's own session is over, another one's death does the same to the server. */
+async function bystander(world: World): Promise<number> {
+    const other = await world.connect('app')
+    return (await other.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]!.pid
+}
+
+/** As the out-of-memory killer does it: PostgreSQL then ends all sessions, and goes through crash recovery by itself. */
+async function killBackend({ world, pid, dead }: Strike): Promise<void> {
     const from = world.coordinator.log().length
-    const other = session ? undefined : await world.connect('app')
-    const pid = session?.pid ?? (await other!.query<{ pid: number }>('select pg_backend_pid() as pid')).rows[0]!.pid
     signal(pid, 'SIGKILL')
     if (dead.includes('coordinator')) return
     await until(

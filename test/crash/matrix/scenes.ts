@@ -4,7 +4,7 @@ import { Client } from 'pg'
 import { startProxy, type Proxy } from '../../support/proxy'
 import { until } from '../../support/wait'
 import type { World } from '../../support/world'
-import { beginTransfer, openClient, sendCommit, type Session } from '../support/session'
+import { openClient, sendCommit, type Session } from '../support/session'
 import { Stop } from '../support/sqlfaults'
 import type { Point } from './points'
 
@@ -38,6 +38,16 @@ export async function asTold(answer: Promise<'committed' | Error>): Promise<Told
     return (heard as { readonly severity?: unknown }).severity === 'ERROR' ? 'rolled back' : 'nothing'
 }
 
+/** From the coordinator to the nodes. A second set, while the first one's branches hold their locks, needs another account. */
+async function transfer(session: Session, nodes: readonly string[], account = 1): Promise<string> {
+    await session.run('begin')
+    await session.run(`update account set balance = balance - ${AMOUNT * nodes.length} where id = ${account}`)
+    for (const node of nodes)
+        await session.run(`select pglobalxact.exec('${node}', 'update account set balance = balance + ${AMOUNT} where id = ${account}')`)
+    const { rows } = (await session.run('select pglobalxact.set_id() as id')) as { readonly rows: readonly { readonly id: string }[] }
+    return rows[0]!.id
+}
+
 async function acting(world: World): Promise<void> {
     if (!world.sidecar?.running) await world.startSidecar()
 }
@@ -66,7 +76,7 @@ async function standAt(world: World, point: string, prepared: number, reads?: st
     const session = await openClient(world)
     const stop = await Stop.close(world, point)
     const nodes = [...world.nodes.keys()].filter((node) => node !== reads)
-    const set = await beginTransfer(world, session, 'none', AMOUNT, nodes)
+    const set = await transfer(session, nodes)
     if (reads) await session.run(`select from pglobalxact.query('${reads}', 'select 1') as t (one integer)`)
     if (refuses) await session.run(`select pglobalxact.exec('${refuses}', 'create temporary table passing ()')`)
     const answer = sendCommit(session)
@@ -86,7 +96,7 @@ async function standAt(world: World, point: string, prepared: number, reads?: st
 export const inLocalCommit: Scene = async (world) => {
     await acting(world)
     const session = await openClient(world)
-    const set = await beginTransfer(world, session, 'none', AMOUNT)
+    const set = await transfer(session, [...world.nodes.keys()])
     await world.coordinator.reload({ synchronous_standby_names: 'nobody' })
     const answer = sendCommit(session)
     const sql = "select from pg_stat_activity where pid = $1 and wait_event = 'SyncRep'"
@@ -103,7 +113,7 @@ export const answerLost: Scene = async (world) => {
     await acting(world)
     const proxy = await startProxy(world.coordinator.port)
     const session = await openThrough(world, proxy)
-    const set = await beginTransfer(world, session, 'none', AMOUNT)
+    const set = await transfer(session, [...world.nodes.keys()])
     world.sidecar!.pause()
     const cut = proxy.onClientData('commit', 'after', () => proxy.blackhole())
     const answer = sendCommit(session)
@@ -146,9 +156,9 @@ const stoppingAndActing = async (world: World, point: FaultPoint): ReturnType<ty
     return stop
 }
 
-async function commitOne(world: World): Promise<{ readonly set: string; readonly session: Session }> {
+async function commitOne(world: World, account = 1): Promise<{ readonly set: string; readonly session: Session }> {
     const session = await openClient(world)
-    const set = await beginTransfer(world, session, 'none', AMOUNT)
+    const set = await transfer(session, [...world.nodes.keys()], account)
     const answer = await sendCommit(session)
     if (answer !== 'committed') throw answer
     return { set, session }
@@ -197,7 +207,7 @@ export const onceMore =
         const one = await commitOne(world)
         await stopped()
         await world.sidecar!.kill()
-        const two = await commitOne(world)
+        const two = await commitOne(world, 2)
         await (await stopping(world, sidecar!)).stopped()
         return committed(world, [one.session, two.session], [one.set, two.set])
     }
