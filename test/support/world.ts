@@ -176,6 +176,17 @@ export class World {
         return this.nodes.get(name)!.query<R>(text, params, this.database)
     }
 
+    /** The sidecar may not finish branches of node_app there any more: not by the sessions either that took the role before, and would keep it. */
+    async withdraw(node: string): Promise<void> {
+        await this.node(node, 'revoke node_app from node_sidecar')
+        await this.endSidecarSessions(node)
+    }
+
+    endSidecarSessions(node: string): Promise<unknown> {
+        const sessions = "from pg_stat_activity where application_name ~ '^pgx_.*_sidecar_' and datname = current_database()"
+        return this.node(node, `select pg_terminate_backend(pid) ${sessions}`)
+    }
+
     /** Moves money from the coordinator to a node and on, in one set: the workload of most tests. */
     async transfer(client: Client, amount = 10, nodes: readonly string[] = [...this.nodes.keys()]): Promise<string> {
         await client.query('begin')
