@@ -7,7 +7,7 @@ SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build lint format test model install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test test-versions model install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -29,11 +29,23 @@ lint: node_modules ## check types and layout of the TypeScript
 format: node_modules ## lay the TypeScript out
 	@$(NODE) node_modules/prettier/bin/prettier.cjs --write --log-level warn $(SOURCES)
 
-# Some of them: make test TESTS=test/sql/exec.test.ts
-TESTS ?= 'test/{unit,sql,sidecar,crash}/**/*.test.ts'
+# Some of them: make test TESTS=test/sql/exec.test.ts MOCHA_ARGS="--grep 'COMMIT'"
+TESTS ?= test/unit test/sql test/sidecar test/crash
+LANES ?= 2
 
 test: build ## run the tests on real servers that they start themselves
-	@$(NODE) node_modules/mocha/bin/mocha.js $(MOCHA_ARGS) $(TESTS)
+	@$(TS) test/run.ts --lanes $(LANES) $(TESTS) -- $(MOCHA_ARGS)
+
+VERSIONS ?= 14 15 16 17 18
+
+# The servers are packages of their own, so that whoever tests on one version need not load all.
+test-versions: build test/versions/node_modules/.package-lock.json ## run the tests on PostgreSQL 14 to 18 (VERSIONS='14 18': on these)
+	@$(TS) test/run.ts --lanes $(LANES) --versions '$(VERSIONS)' $(VERSION_TESTS) -- $(MOCHA_ARGS)
+
+VERSION_TESTS ?= test/sql test/sidecar test/crash
+test/versions/node_modules/.package-lock.json: test/versions/package-lock.json test/versions/package.json
+	@$(NPM) ci --silent --no-fund --no-audit --prefix test/versions
+	@touch $@
 
 # Needs spin and gcc, no server.
 model: node_modules ## check the model of the protocol in all its states (test/model)
@@ -58,4 +70,4 @@ down: node_modules ## stop the playground and remove it
 	@$(TS) test/demo/playground.ts down
 
 clean: ## remove what was built and installed here
-	@rm -rf dist node_modules
+	@rm -rf dist node_modules test/versions/node_modules

@@ -122,11 +122,7 @@ describe('force_commit and force_rollback of a set that is running or undecided'
     /** Keeps the sidecar from finishing branches on both nodes, for as long as `work` runs. */
     async function withoutRight(work: () => Promise<void>): Promise<void> {
         for (const name of ['b', 'c']) {
-            await world.node(name, 'revoke node_app from node_sidecar')
-            await world.node(
-                name,
-                "select pg_terminate_backend(pid) from pg_stat_activity where application_name ~ '_sidecar_' and datname = current_database()"
-            )
+            await world.withdraw(name)
         }
         try {
             await work()

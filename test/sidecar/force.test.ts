@@ -114,11 +114,7 @@ describe('force_commit and force_rollback of a set that is decided', () => {
 
     it('force_rollback with accept_mixed rolls a reachable branch back at once', async () => {
         // Another's prepared transaction of that name cannot be: so c is kept from committing by its missing right.
-        await world.node('c', 'revoke node_app from node_sidecar')
-        await world.node(
-            'c',
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name ~ '_sidecar_' and datname = current_database()"
-        )
+        await world.withdraw('c')
         const id = await addRow(world, client)
         await until(
             'b has committed and c has not',

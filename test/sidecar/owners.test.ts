@@ -53,10 +53,7 @@ describe('branches of several roles', () => {
     async function rights(sql: string): Promise<void> {
         for (const name of world.nodes.keys()) {
             await world.node(name, sql)
-            await world.node(
-                name,
-                "select pg_terminate_backend(pid) from pg_stat_activity where application_name ~ '^pgx_.*_sidecar_' and datname = current_database()"
-            )
+            await world.endSidecarSessions(name)
         }
     }
     const branches = (id: string): Promise<Record<string, unknown>[]> =>

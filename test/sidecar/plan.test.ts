@@ -100,11 +100,7 @@ describe('the plan of a force', () => {
     })
 
     it('shows what the branch holds up: tables, sessions that wait, vacuum; and so does branches()', async () => {
-        await world.node('c', 'revoke node_app from node_sidecar')
-        await world.node(
-            'c',
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name ~ '_sidecar_' and datname = current_database()"
-        )
+        await world.withdraw('c')
         const id = await world.transfer(client)
         await client.query('commit')
         const c = world.nodes.get('c')!

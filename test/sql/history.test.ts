@@ -97,12 +97,7 @@ describe('history()', () => {
     })
 
     it('tells of attempts that failed, once for an error, and how they healed', async () => {
-        await world.node('b', 'revoke node_app from node_sidecar')
-        // A session that took the role before would keep it.
-        await world.node(
-            'b',
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name ~ '_sidecar_' and datname = current_database()"
-        )
+        await world.withdraw('b')
         const id = await addRow(world, await world.connect())
         await until(
             'it was tried again and again',

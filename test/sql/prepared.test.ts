@@ -113,7 +113,7 @@ describe('prepared()', () => {
             { place: 'b', manager: 'this coordinator', gid, owner: 'node_app', note: 'left alone: its local transaction is still running' }
         ])
         // A decided branch that its node refuses: someone took the right to finish it away.
-        await world.node('b', 'revoke node_app from node_sidecar')
+        await world.withdraw('b')
         try {
             await app.query('commit')
             const line = await until('its trouble is shown', async () => (await look()).find((row) => /attempts failed/.test(row.note)))

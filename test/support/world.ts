@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from 'pg'
+import { binaries } from './binaries'
 import { startCluster, type Cluster, type Login } from './cluster'
 import { runCommand, startSidecar, type Sidecar } from './process'
 import { startProxy, type Proxy } from './proxy'
@@ -125,8 +126,10 @@ export class World {
     /** The foreign server and user mappings of a node. */
     async createServer(name: string, cluster = this.nodes.get(name)!, database = this.database): Promise<void> {
         const port = this.proxies.get(name)?.port ?? cluster.port
+        // What doctor() asks for where dblink's connecting cannot be interrupted.
+        const patience = (await binaries()).major < 16 ? ", connect_timeout '5'" : ''
         await this.sql(`
-      create server ${name} foreign data wrapper dblink_fdw options (host '127.0.0.1', port '${port}', dbname '${database}');
+      create server ${name} foreign data wrapper dblink_fdw options (host '127.0.0.1', port '${port}', dbname '${database}'${patience});
       grant usage on foreign server ${name} to app, pglobalxact;
       create user mapping for app server ${name} options (user 'node_app', password '${PASSWORDS.node_app}');
       create user mapping for pglobalxact server ${name} options (user 'node_sidecar', password '${PASSWORDS.node_sidecar}')`)
@@ -180,6 +183,17 @@ export class World {
 
     node<R extends Record<string, unknown>>(name: string, text: string, params: readonly unknown[] = []): Promise<R[]> {
         return this.nodes.get(name)!.query<R>(text, params, this.database)
+    }
+
+    /** The sidecar may not finish branches of node_app there any more: not by the sessions either that took the role before, and would keep it. */
+    async withdraw(node: string): Promise<void> {
+        await this.node(node, 'revoke node_app from node_sidecar')
+        await this.endSidecarSessions(node)
+    }
+
+    endSidecarSessions(node: string): Promise<unknown> {
+        const sessions = "from pg_stat_activity where application_name ~ '^pgx_.*_sidecar_' and datname = current_database()"
+        return this.node(node, `select pg_terminate_backend(pid) ${sessions}`)
     }
 
     /** Moves money from the coordinator to a node and on, in one set: the workload of most tests. */
