@@ -7,7 +7,7 @@ SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build lint format test test-versions model install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test test-versions matrix model install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -46,6 +46,12 @@ VERSION_TESTS ?= test/sql test/sidecar test/crash
 test/versions/node_modules/.package-lock.json: test/versions/package-lock.json test/versions/package.json
 	@$(NPM) ci --silent --no-fund --no-audit --prefix test/versions
 	@touch $@
+
+# One case at a time, with the sidecar's defaults: what is measured is written to test/reports/crash-matrix.md.
+matrix: build ## everything killed at every step of the protocol, with the time from crash to consistent
+	@figures=$$(mktemp -d) && trap 'rm -rf "$$figures"' EXIT && \
+	  PGLOBALXACT_TEST_FIGURES=$$figures $(NODE) node_modules/mocha/bin/mocha.js $(MOCHA_ARGS) test/crash/matrix.test.ts && \
+	  $(TS) test/reports/matrix.ts $$figures
 
 # Needs spin and gcc, no server.
 model: node_modules ## check the model of the protocol in all its states (test/model)

@@ -6,6 +6,8 @@ import type { Case } from './cases'
 export interface Figure {
     readonly point: string
     readonly dead: readonly string[]
+    /** server_version_num. */
+    readonly server: number
     /** Milliseconds from the deaths until all servers agree and no branch is prepared. */
     readonly sinceCrash: number
     /** The same from the moment when all that died was started again. */
@@ -16,12 +18,21 @@ export interface Figure {
 const directory = process.env['PGLOBALXACT_TEST_FIGURES']
 
 /** Figures for publication are those of a sidecar as people run it; otherwise it looks more often, and the tests are shorter. */
-export const sidecarArguments = (): readonly string[] =>
-    directory ? ['--scan-interval', '1000', '--retry-cap', '30000', '--node-timeout', '10000'] : []
+export const SIDECAR_ARGUMENTS = ['--scan-interval', '1000', '--retry-cap', '30000', '--node-timeout', '10000']
+export const sidecarArguments = (): readonly string[] => (directory ? SIDECAR_ARGUMENTS : [])
 
-export function keep({ point, dead }: Case, at: { readonly crashed: number; readonly back: number; readonly agreed: number }): void {
+/** Several cases at a time would take each other's time. */
+export const lanes = (usual: number): number => (directory ? 1 : usual)
+
+interface Instants {
+    readonly crashed: number
+    readonly back: number
+    readonly agreed: number
+}
+
+export function keep({ point, dead }: Case, server: number, at: Instants): void {
     if (!directory) return
     mkdirSync(directory, { recursive: true })
-    const figure: Figure = { point: point.when, dead, sinceCrash: at.agreed - at.crashed, sinceBack: at.agreed - at.back }
+    const figure: Figure = { point: point.when, dead, server, sinceCrash: at.agreed - at.crashed, sinceBack: at.agreed - at.back }
     appendFileSync(join(directory, 'crash-matrix.jsonl'), `${JSON.stringify(figure)}\n`)
 }

@@ -56,7 +56,7 @@ export class Lane {
             if (dead.has('sidecar')) world.launchSidecar()
             const back = performance.now()
             const outcome = await this.agreed(standing)
-            keep(one, { crashed, back, agreed: performance.now() })
+            keep(one, world.coordinator.versionNum, { crashed, back, agreed: performance.now() })
             const expected = one.point.expected(dead)
             if (expected !== 'either') expect(outcome).to.equal(expected)
             await this.allAgree(standing, outcome, before)

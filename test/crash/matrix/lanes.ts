@@ -5,8 +5,9 @@
 import { availableParallelism } from 'node:os'
 import { Lane } from './lane'
 import type { Case } from './cases'
+import { lanes } from './figures'
 
-const LANES = Math.min(4, availableParallelism() + 1)
+const LANES = lanes(Math.min(4, availableParallelism() + 1))
 const AHEAD = 2 * LANES
 
 export class Lanes {
