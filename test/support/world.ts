@@ -126,7 +126,7 @@ export class World {
     async createServer(name: string, cluster = this.nodes.get(name)!, database = this.database): Promise<void> {
         const port = this.proxies.get(name)?.port ?? cluster.port
         await this.sql(`
-      create server ${name} foreign data wrapper dblink_fdw options (host '127.0.0.1', port '${port}', dbname '${database}');
+      create server ${name} foreign data wrapper dblink_fdw options (host '${cluster.peerName}', port '${port}', dbname '${database}');
       grant usage on foreign server ${name} to app, pglobalxact;
       create user mapping for app server ${name} options (user 'node_app', password '${PASSWORDS.node_app}');
       create user mapping for pglobalxact server ${name} options (user 'node_sidecar', password '${PASSWORDS.node_sidecar}')`)

@@ -147,7 +147,8 @@ class HostContainer extends GenericContainer {
         this.createOpts.Hostname = name
         // Its own disk, apart from the image's.
         this.createOpts.Volumes = { [HOME]: {} }
-        this.createOpts.StopSignal = 'SIGINT'
+        // Nobody else is to be asked for a host that is not there.
+        this.hostConfig.DnsOptions = ['timeout:1', 'attempts:1']
         this.withNetworkMode(first!.name)
             .withUser(`${ACCOUNT}:${ACCOUNT}`)
             .withEnvironment({ LC_ALL: 'C', HOME, ...env })

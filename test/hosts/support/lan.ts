@@ -59,6 +59,8 @@ async function create(name: string, subnet?: string): Promise<Docker.Network> {
     return network.create({
         Name: name,
         Driver: 'bridge',
+        // No way out, and so none around a cable that was pulled.
+        Internal: true,
         Labels: { [LABEL]: imageName() },
         ...(subnet !== undefined && { IPAM: { Driver: 'default', Config: [{ Subnet: subnet }] } })
     })
