@@ -62,8 +62,8 @@ async function prepare(directory: string, image: string, known: string | undefin
 }
 
 function mocha(): Promise<number> {
-    const tests = process.argv.slice(2)
-    const args = [MOCHA, ...(tests.length > 0 ? tests : ['test/hosts/**/*.test.ts'])]
+    const given = process.argv.slice(2)
+    const args = [MOCHA, ...given, ...(given.some((word) => word.endsWith('.test.ts')) ? [] : ['test/hosts/**/*.test.ts'])]
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' })
     register(child, 'mocha', 'TERM')
     return new Promise((done) => child.once('close', (code) => done(code ?? 1)))

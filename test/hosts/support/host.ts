@@ -117,7 +117,9 @@ export class Host {
     async launch(command: readonly string[], env: Readonly<Record<string, string>>): Promise<void> {
         const Env = Object.entries(env).map(([name, value]) => `${name}=${value}`)
         const exec = await this.container.exec({ Cmd: [...command], Env })
-        await exec.start({ Detach: true })
+        const answer = await exec.start({ Detach: true })
+        // There is nothing in it, and unread it would keep this process.
+        answer.destroy()
     }
 
     async remove(): Promise<void> {

@@ -13,13 +13,15 @@ const PORT = 5432
 const LOG = `${LOGS}/postgresql.log`
 const DATA = `${HOME}/data`
 
-/** Settings as a DBA's; all statements are logged for whoever reads why a test failed. */
+/** All statements are logged: what a sidecar ordered is read there, and by whoever wants to know why a test failed. */
 const SETTINGS = [
     'listen_addresses=*',
     'unix_socket_directories=/tmp',
     'max_prepared_transactions=50',
     'shared_buffers=16MB',
-    'log_statement=all'
+    'log_statement=all',
+    // With the address of whoever sent the statement.
+    'log_line_prefix=%m [%p] %r %a '
 ]
 
 /** The first process of its host. The data directory is made at the first start, and found at the others. */
@@ -82,9 +84,9 @@ export class Server extends Cluster {
         return this.machine.remove()
     }
 
-    /** The end of its log: read on the host itself, so that it does not matter who can reach it. */
-    async lastWords(): Promise<string> {
-        return (await this.machine.run('tail', '-n', '200', LOG)).output
+    /** Its log, read on the host itself: it does not matter who can reach it. */
+    async readLog(): Promise<string> {
+        return (await this.machine.run('cat', LOG)).output
     }
 
     private async answering(): Promise<void> {
