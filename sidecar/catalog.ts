@@ -18,7 +18,7 @@ import type {
     Verdict,
     Welcome
 } from './records'
-import { destroy } from './session'
+import { destroy, noticeLoss } from './session'
 import { messageOf, property } from './sqlstate'
 
 /** The coordinator failed a call: what a node is doing at the time is no trouble of the node's. Code, detail and hint are the server's. */
@@ -60,6 +60,7 @@ export class Catalog {
             await client.query(
                 "select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), set_config('synchronous_commit', 'on', false), set_config('idle_session_timeout', '0', false)"
             )
+            await noticeLoss(client)
             return client
         }
         const main = await open('')

@@ -1,18 +1,27 @@
 import { Client, type ClientConfig } from 'pg'
 import type { NodeAddress } from './nodeoptions'
 
+type Settings = readonly (readonly [string, string])[]
+
 /**
- * One connection to a node. The settings let the node notice within seconds that this host is gone, so that the fence
- * is given up; where a system lacks one, the others serve. Names are looked for where nobody but a superuser can have planted one:
- * an operator of a stranger's, in a schema that anyone may create in, would be run by the sidecar's login.
+ * These let a server notice within seconds that this host is gone, and give up the locks by which one sidecar acts: the fence on a
+ * node, the election on the coordinator. By itself it would wait two hours for a host that fell silent. Where a system lacks one, the others serve.
  */
-const SETTINGS: readonly (readonly [string, string])[] = [
-    ['search_path', 'pg_catalog'],
+const LOSS_IS_NOTICED: Settings = [
     ['tcp_keepalives_idle', '5'], // seconds
     ['tcp_keepalives_interval', '2'],
     ['tcp_keepalives_count', '3'],
     ['tcp_user_timeout', '10000'], // milliseconds
-    ['client_connection_check_interval', '2000'],
+    ['client_connection_check_interval', '2000']
+]
+
+/**
+ * Of one connection to a node. Names are looked for where nobody but a superuser can have planted one: an operator of a stranger's,
+ * in a schema that anyone may create in, would be run by the sidecar's login.
+ */
+const SETTINGS: Settings = [
+    ['search_path', 'pg_catalog'],
+    ...LOSS_IS_NOTICED,
     ['statement_timeout', '0'],
     ['idle_session_timeout', '0'],
     ['jit', 'off']
@@ -50,16 +59,20 @@ async function connect(config: ClientConfig): Promise<Client> {
     client.on('error', () => undefined) // the query under way, or the next, tells
     try {
         await client.connect()
-        await Promise.all(
-            SETTINGS.map(([name, value]) =>
-                client.query('select pg_catalog.set_config($1, $2, false)', [name, value]).catch(() => undefined)
-            )
-        )
+        await set(client, SETTINGS)
         return client
     } catch (error) {
         destroy(client)
         throw error
     }
+}
+
+/** From now on the server of this session notices when this host is gone. */
+export const noticeLoss = (client: Client): Promise<void> => set(client, LOSS_IS_NOTICED)
+
+async function set(client: Client, settings: Settings): Promise<void> {
+    const one = 'select pg_catalog.set_config($1, $2, false)'
+    await Promise.all(settings.map(([name, value]) => client.query(one, [name, value]).catch(() => undefined)))
 }
 
 /** Ends a connection without a word to the server: after a time-out there may be no one to hear it. */

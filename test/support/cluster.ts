@@ -62,7 +62,6 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
 export const destroyAllClusters = (): Promise<unknown> => Promise.all([...clusters].map((c) => c.destroy()))
 
 export class Cluster {
-    readonly host = '127.0.0.1'
     /** The superuser postgres's. */
     readonly password = PASSWORD
     readonly #postmaster: Postmaster
@@ -82,6 +81,13 @@ export class Cluster {
         this.#settings = { ...DEFAULTS, cluster_name: name, unix_socket_directories: home, ...settings }
     }
 
+    get host(): string {
+        return '127.0.0.1'
+    }
+    /** Under which other servers find it. */
+    get peerName(): string {
+        return this.host
+    }
     get port(): number {
         return this.#port
     }

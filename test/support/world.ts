@@ -129,7 +129,7 @@ export class World {
         // What doctor() asks for where dblink's connecting cannot be interrupted.
         const patience = (await binaries()).major < 16 ? ", connect_timeout '5'" : ''
         await this.sql(`
-      create server ${name} foreign data wrapper dblink_fdw options (host '127.0.0.1', port '${port}', dbname '${database}'${patience});
+      create server ${name} foreign data wrapper dblink_fdw options (host '${cluster.peerName}', port '${port}', dbname '${database}'${patience});
       grant usage on foreign server ${name} to app, pglobalxact;
       create user mapping for app server ${name} options (user 'node_app', password '${PASSWORDS.node_app}');
       create user mapping for pglobalxact server ${name} options (user 'node_sidecar', password '${PASSWORDS.node_sidecar}')`)
