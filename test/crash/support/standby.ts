@@ -37,7 +37,10 @@ export async function inStep(primary: Cluster): Promise<void> {
 /** The primary loses its power, the standby takes over. */
 export async function failOver(primary: Cluster, standby: Cluster): Promise<void> {
     await primary.kill()
+    await promote(standby)
+}
+
+export async function promote(standby: Cluster): Promise<void> {
     await standby.query('select pg_promote()')
     await until('the standby is promoted', async () => (await standby.query<{ r: boolean }>('select not pg_is_in_recovery() as r'))[0]!.r)
-    await standby.reload({ synchronous_standby_names: null })
 }
