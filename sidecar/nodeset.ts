@@ -77,6 +77,7 @@ export class NodeSet {
         this.keepers.set(
             number,
             new Keeper(node, {
+                coordinator: this.parts.coordinator,
                 resolver: this.parts.resolver(),
                 log: this.parts.log,
                 journal: this.parts.journal,

@@ -17,6 +17,14 @@ export interface DecidedSet {
     }[]
 }
 
+/** A branch that was committed on a node, of a set that is complete. */
+export interface FinishedBranch {
+    readonly xid: string
+    readonly nonce: string
+    readonly branch_xid: string
+    readonly complete_at: string
+}
+
 export interface Look {
     readonly snapshot: string
     readonly sets: readonly DecidedSet[] | null
@@ -95,6 +103,7 @@ export interface NodeStatusRow {
     readonly finishing_as?: string
     readonly can_finish?: string
     readonly standbys?: string
+    readonly timeline?: string
     readonly fence: string
     readonly sqlstate?: string
     readonly message?: string

@@ -119,6 +119,21 @@ export class Resolver {
         })
     }
 
+    /** Branches of sets in hand that a node had committed when it was on another time line. */
+    committedOn(node: number, timeline: string): Branch[] {
+        return [...this.sets.values()].flatMap((set) => {
+            const branch = set.branches.get(node)
+            const { xid, timeline: on } = branch?.facts ?? {}
+            return branch?.fate === 'committed' && !set.complete && xid !== undefined && on !== undefined && on !== timeline ? [branch] : []
+        })
+    }
+
+    /** The node has lost what it had committed. */
+    reverse(branch: Branch): void {
+        branch.told = false
+        this.finished(branch, 'rolled back')
+    }
+
     find(id: string, node: number): Branch | undefined {
         return this.sets.get(id)?.branches.get(node)
     }

@@ -24,6 +24,7 @@ export interface Refused {
 }
 
 export interface RecoveryParts {
+    readonly coordinator: string
     readonly resolver: Resolver
     readonly log: Log
     readonly journal: Pick<Journal, 'note'>

@@ -81,13 +81,8 @@ export class Load {
     }
 }
 
-/** The server's own word, and not that of one that goes down: 57P01 and the like say nothing of a COMMIT under way. */
-const isAnswer = (error: unknown): boolean => {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-    return /^[0-9A-Z]{5}$/.test(code) && !/^(08|57P)/.test(code)
-}
-
-export type Ids = ReadonlySet<number>
+/** The coordinator's own word on the set. FATAL, as when it goes down, and a broken connection say nothing of a COMMIT under way. */
+const isAnswer = (error: unknown): boolean => error instanceof Error && 'severity' in error && error.severity === 'ERROR'
 
 /** Ids of the rows that sets have added on each server. */
 export async function rowsEverywhere(world: World): Promise<Readonly<Record<string, readonly number[]>>> {

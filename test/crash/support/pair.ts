@@ -7,7 +7,7 @@ import { until } from '../../support/wait'
 import { workDir } from '../../support/workdir'
 import { PASSWORDS, type World } from '../../support/world'
 import { createGround, destroyGround, type GroundOptions } from './ground'
-import { addStandby, promote } from './standby'
+import { addStandby, cutOff, promote } from './standby'
 
 export const TIMES = ['--scan-interval', '200', '--retry-cap', '500', '--node-timeout', '3000'] as const
 
@@ -64,18 +64,14 @@ export class Pair {
         await Promise.all([this.world.sidecar?.kill(), this.old.kill()])
     }
 
-    /** A standby that went down before the primary did: what came after never reaches it. */
-    async cutStandby(): Promise<void> {
-        await this.standby.stop('fast')
+    /** The standby runs on, and receives nothing any more. */
+    cutStandby(): Promise<void> {
+        return cutOff(this.standby)
     }
 
     /** The standby is promoted, and its sidecar acts: at once, if its home was allowed, or once a person adopts it. */
     async takeOver(host: Host, how: 'adopt' | 'allowed'): Promise<void> {
         const { world, standby } = this
-        if (standby.pid === undefined) {
-            await standby.configure({ primary_conninfo: null })
-            await standby.start()
-        }
         await promote(standby)
         world.coordinator = standby
         world.sidecar = host.sidecar
