@@ -6,13 +6,8 @@ import type { World } from '../support/world'
 import { figure } from './support/figures'
 import { createGround, destroyGround } from './support/ground'
 import { Load, rowsEverywhere } from './support/load'
+import { acknowledgeAll, inTrouble } from './support/lost'
 import { addStandby, cutOff, inStep, promote, synchronous } from './support/standby'
-
-type Row = {
-    readonly set_id: string
-    readonly outcome: string
-    readonly last_error: string
-}
 
 describe('a failover of a node under load', () => {
     let world: World
@@ -42,25 +37,6 @@ describe('a failover of a node under load', () => {
         else proxy.redirect(standby.port)
     }
 
-    /** Sets in trouble, once nothing is prepared or under way. */
-    const inTrouble = (): Promise<readonly Row[]> =>
-        until('all that can be finished is finished', async () => {
-            const prepared = await world.prepared()
-            const sets = await world.admin<Row>('select * from pglobalxact.sets()')
-            const unfinished = sets.filter(({ outcome }) => outcome !== 'mixed' && outcome !== 'unknown')
-            const [node] = await world.sql<{ timeline: string }>(
-                "select s.timeline from pglobalxact.node_status s join pglobalxact.node n on n.number = s.node where n.name = 'b'"
-            )
-            if (prepared.length + unfinished.length > 0 || node?.timeline !== '00000002')
-                throw new Error(JSON.stringify({ prepared, unfinished, node }))
-            return sets
-        })
-
-    async function acknowledgeAll(): Promise<void> {
-        await world.admin("select pglobalxact.acknowledge(set_id, 'repaired by hand') from pglobalxact.sets()")
-        await world.settled()
-    }
-
     for (const proxied of [false, true]) {
         it(`with a synchronous standby loses nothing (the new primary ${proxied ? 'behind the same address' : 'at another address'})`, async () => {
             await begin(proxied)
@@ -73,7 +49,7 @@ describe('a failover of a node under load', () => {
             await redirect()
             await load.more(5)
             await load.end()
-            const trouble = await inTrouble()
+            const trouble = await inTrouble(world, 'b')
             figure('failover', `node, synchronous, ${proxied ? 'the same address' : 'another address'}`, died)
             const rows = await rowsEverywhere(world)
             for (const name of ['b', 'c']) expect(rows[name], `rows on ${name}`).to.deep.equal(rows['a'])
@@ -81,7 +57,7 @@ describe('a failover of a node under load', () => {
             // Committed there, the answer lost with the host: on the new time line nothing proves it, and nothing is guessed.
             expect(trouble.filter(({ outcome }) => outcome !== 'unknown')).to.deep.equal([])
             for (const { last_error } of trouble) expect(last_error).to.equal('b: unknown')
-            await acknowledgeAll()
+            await acknowledgeAll(world)
         })
     }
 
@@ -97,7 +73,7 @@ describe('a failover of a node under load', () => {
         await promote(standby)
         await redirect()
         await load.end()
-        const trouble = await inTrouble()
+        const trouble = await inTrouble(world, 'b')
         figure('failover', 'node, asynchronous, until every lost set is reported', died)
         const rows = await rowsEverywhere(world)
         expect(rows['c'], 'rows on c').to.deep.equal(rows['a'])
@@ -120,7 +96,7 @@ describe('a failover of a node under load', () => {
         const [event] = await world.sql<{ n: number }>("select count(*)::int as n from pglobalxact.event where kind = 'node went back'")
         expect(event!.n).to.equal(1)
         // Looked for once: a restart of the sidecar finds no more.
-        await acknowledgeAll()
+        await acknowledgeAll(world)
         await world.sidecar!.stop()
         await world.startSidecar()
         await world.admin('select * from pglobalxact.recover()')

@@ -21,12 +21,13 @@ let last = FIRST
 export class Load {
     readonly deeds: Deed[] = []
     private ending = false
+    private paused: { readonly over: Promise<void>; readonly resume: () => void } | undefined
     private readonly workers: Promise<void>[]
 
-    /** `before`: run by every session first, such as a SET. */
+    /** `most`: how many sets in all; `before`: run by every session first, such as a SET. */
     constructor(
         private readonly world: World,
-        private readonly options: { readonly sessions?: number; readonly nodes?: readonly string[]; readonly before?: string } = {}
+        private readonly options: { readonly sessions?: number; readonly most?: number; readonly before?: string } = {}
     ) {
         this.workers = Array.from({ length: options.sessions ?? 4 }, () => this.work())
     }
@@ -41,9 +42,24 @@ export class Load {
         await until(`${count} more sets are committed`, () => this.committed.length >= from + count)
     }
 
+    /** No new sets for a while: where nobody finishes them, the slots of the nodes must not run out. */
+    pause(): void {
+        let resume = (): void => {}
+        const over = new Promise<void>((done) => {
+            resume = done
+        })
+        this.paused = { over, resume }
+    }
+
+    resume(): void {
+        this.paused?.resume()
+        this.paused = undefined
+    }
+
     /** No new sets; returns when the sessions have their answers, or are broken. */
     async end(): Promise<void> {
         this.ending = true
+        this.resume()
         await Promise.all(this.workers)
     }
 
@@ -51,12 +67,17 @@ export class Load {
         const client = await this.world.coordinator.connect(this.world.login('app'))
         try {
             if (this.options.before !== undefined) await client.query(this.options.before)
-            while (!this.ending && (await this.one(client)));
+            while ((await this.mayBegin()) && (await this.one(client)));
         } catch {
             // The connection is gone, with the server.
         } finally {
             await client.end().catch(() => undefined)
         }
+    }
+
+    private async mayBegin(): Promise<boolean> {
+        while (this.paused) await this.paused.over
+        return !this.ending && this.deeds.length < (this.options.most ?? Infinity)
     }
 
     /** One set; false when its connection broke: then nobody was told what became of it. */
@@ -65,7 +86,7 @@ export class Load {
         this.deeds.push(deed)
         try {
             await client.query(`begin; insert into account values (${deed.id}, 0)`)
-            for (const node of this.options.nodes ?? this.world.nodes.keys()) {
+            for (const node of this.world.nodes.keys()) {
                 await client.query('select pglobalxact.exec($1, $2)', [node, `insert into account values (${deed.id}, 0)`])
                 deed.set ??= (await client.query<{ id: string }>('select pglobalxact.set_id() as id')).rows[0]!.id
             }

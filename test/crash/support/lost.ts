@@ -40,3 +40,35 @@ export async function rolledBack(world: World, reason: RegExp): Promise<readonly
     )
     return [...new Set(rows.filter(({ detail }) => reason.test(detail)).map(({ set_id }) => set_id))].sort()
 }
+
+export interface Trouble {
+    readonly set_id: string
+    readonly outcome: string
+    readonly last_error: string
+}
+
+/** Sets that want a person, once a node that has failed over was seen through, and nothing is prepared or under way any more. */
+export function inTrouble(world: World, node: string): Promise<readonly Trouble[]> {
+    return until('all that can be finished is finished', async () => {
+        const prepared = await world.prepared()
+        const sets = await world.admin('select set_id, outcome, last_error from pglobalxact.sets()')
+        const unfinished = sets.filter(({ outcome }) => outcome !== 'mixed' && outcome !== 'unknown')
+        const [seen] = await world.sql<{ timeline: string }>(
+            'select s.timeline from pglobalxact.node_status s join pglobalxact.node n on n.number = s.node where n.name = $1',
+            [node]
+        )
+        if (prepared.length + unfinished.length > 0 || seen?.timeline !== '00000002')
+            throw new Error(JSON.stringify({ prepared, unfinished, seen }))
+        return sets as unknown as readonly Trouble[]
+    })
+}
+
+/** As a person does who has repaired the data. */
+export async function acknowledgeAll(world: World): Promise<void> {
+    await world.admin("select pglobalxact.acknowledge(set_id, 'repaired by hand') from pglobalxact.sets()")
+    await world.settled()
+}
+
+/** What history() has of the kinds that want a person. */
+export const alarms = (world: World): Promise<readonly { kind: string; set_id: string | null }[]> =>
+    world.sql("select kind, set_id from pglobalxact.event where kind in ('mixed', 'unknown', 'contradiction') order by 1, 2")
