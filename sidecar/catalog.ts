@@ -16,6 +16,7 @@ import type {
     Look,
     NodeStatusRow,
     Request,
+    Unrecorded,
     Verdict,
     Welcome
 } from './records'
@@ -121,6 +122,11 @@ export class Catalog {
         return this.rows<{ facts: DecidedSet }>('select * from pglobalxact._look_again($1) as facts', [setIds]).then((rows) =>
             rows.map((row) => row.facts)
         )
+    }
+
+    /** Which of these sets have no commit record here. */
+    unrecorded(setIds: readonly string[]): Promise<readonly Unrecorded[]> {
+        return this.rows<Unrecorded>('select * from pglobalxact._unrecorded($1)', [setIds])
     }
 
     nodeList(): Promise<readonly NodeRow[]> {

@@ -1,4 +1,4 @@
-import type { Fate } from './protocol'
+import type { Action, Fate } from './protocol'
 
 // What goes between the sidecar and the coordinator's functions, field by field as SQL has it.
 
@@ -23,6 +23,14 @@ export interface FinishedBranch {
     readonly nonce: string
     readonly branch_xid: string
     readonly complete_at: string
+}
+
+/** A set in the state files of which the coordinator has no commit record. */
+export interface Unrecorded {
+    readonly set_id: string
+    /** By node number: what a person ordered for the branch. */
+    readonly orders: Readonly<Record<string, Action>> | null
+    readonly told: boolean
 }
 
 export interface Look {

@@ -34,6 +34,8 @@ const FIRST_RETRY = 100 // ms
  */
 export class Resolver {
     readonly sets = new Map<string, LiveSet>()
+    /** Of these the coordinator has no commit record, and that was told (contradiction.ts). */
+    readonly contradicted = new Set<string>()
     private readonly results: WriteBack
     private started = false
 
@@ -272,7 +274,10 @@ export class Resolver {
 
     /** The coordinator has taken what became of these sets. */
     private forget(told: readonly CompleteRow[]): void {
-        for (const row of told) this.sets.delete(setId(row))
+        for (const row of told) {
+            this.sets.delete(setId(row))
+            this.contradicted.delete(setId(row))
+        }
         this.parts.state.note(
             told.map((row): StateEvent => ({ kind: 'phase', set: { xid: row.xid, nonce: row.nonce }, phase: 'complete' }))
         )
