@@ -9,12 +9,14 @@ import type {
     DecidedSet,
     FateRow,
     Figures,
+    FinishedBranch,
     Heartbeat,
     Introduction,
     KnownBranch,
     Look,
     NodeStatusRow,
     Request,
+    Unrecorded,
     Verdict,
     Welcome
 } from './records'
@@ -123,6 +125,11 @@ export class Catalog {
         )
     }
 
+    /** Which of these sets have no commit record here. */
+    unrecorded(setIds: readonly string[]): Promise<readonly Unrecorded[]> {
+        return this.rows<Unrecorded>('select * from pglobalxact._unrecorded($1)', [setIds])
+    }
+
     nodeList(): Promise<readonly NodeRow[]> {
         return this.rows<NodeRow>('select * from pglobalxact._node_list()', [])
     }
@@ -208,6 +215,23 @@ export class Catalog {
         return (await this.rows<{ facts: DecidedSet }>('select * from pglobalxact._lost_branches($1) as facts', [node])).map(
             (row) => row.facts
         )
+    }
+
+    /** What a node had committed before its time line changed, the newest first; the next batch after `last`. */
+    finishedThere(node: number, timeline: string, last: FinishedBranch | undefined): Promise<readonly FinishedBranch[]> {
+        return this.rows<FinishedBranch>(
+            'select xid::text, nonce, branch_xid::text, complete_at::text from pglobalxact._finished_there($1, $2, $3, $4)',
+            [node, timeline, last?.complete_at ?? null, last?.xid ?? null]
+        )
+    }
+
+    async firstXidThere(node: number, timeline: string): Promise<string | null> {
+        return (await this.rows<{ xid: string | null }>('select pglobalxact._first_xid_there($1, $2)::text as xid', [node, timeline]))[0]!
+            .xid
+    }
+
+    async wentBack(node: number, branches: readonly FinishedBranch[]): Promise<void> {
+        await this.ask('select pglobalxact._went_back($1, $2)', [node, JSON.stringify(branches)])
     }
 
     async loseNode(node: number, by: string, reason: string): Promise<void> {

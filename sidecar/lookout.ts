@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Acting } from './acting'
 import type { Catalog } from './catalog'
+import { compare } from './contradiction'
 import type { Doorbell } from './doorbell'
 import type { Log } from './log'
 import type { DecidedSet } from './records'
@@ -36,6 +37,7 @@ export class Lookout {
         let pause = POLL
         const look = async (): Promise<boolean> => {
             const { snapshot, sets, requests } = await catalog.look(since)
+            if (since === undefined) await compare(acting.resolver, catalog, this.parts.log)
             since = snapshot
             this.lookedAt = new Date()
             if (sets !== null) this.decide(acting, sets)

@@ -65,6 +65,7 @@ const SCAN = nodeSql('scan')
 const MEMBERS = nodeSql('members')
 const STAKES = nodeSql('stakes')
 const LOOK_UP_FATE = nodeSql('look_up_fate')
+const STILL_COMMITTED = nodeSql('still_committed')
 const END_SESSION = nodeSql('end_session')
 
 /**
@@ -161,6 +162,14 @@ export class Node {
         if (found.prepared) return undefined
         if (found.timeline !== branch.timeline) return 'unknown'
         return found.status === 'committed' ? 'committed' : found.status === 'aborted' ? 'rolled back' : 'unknown'
+    }
+
+    /** Whether branches that were committed here on another time line still are, in the same order (sidecar/lookback.ts). */
+    stillCommitted(
+        xids: readonly string[],
+        gids: readonly string[]
+    ): Promise<readonly { readonly gid: string; readonly xid: string; readonly status: string | null; readonly prepared: boolean }[]> {
+        return this.lookOnce(STILL_COMMITTED, [xids, gids])
     }
 
     async endSession({ pid, xact_start }: RemoteSession): Promise<boolean> {

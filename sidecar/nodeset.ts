@@ -80,6 +80,7 @@ export class NodeSet {
         this.keepers.set(
             number,
             new Keeper(node, {
+                coordinator: this.parts.coordinator,
                 resolver: this.parts.resolver(),
                 log: this.parts.log,
                 fault: this.parts.fault,

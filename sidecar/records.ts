@@ -1,4 +1,4 @@
-import type { Fate } from './protocol'
+import type { Action, Fate } from './protocol'
 
 // What goes between the sidecar and the coordinator's functions, field by field as SQL has it.
 
@@ -15,6 +15,22 @@ export interface DecidedSet {
         readonly fate: string | null
         readonly forced: 'commit' | 'rollback' | null
     }[]
+}
+
+/** A branch that was committed on a node, of a set that is complete. */
+export interface FinishedBranch {
+    readonly xid: string
+    readonly nonce: string
+    readonly branch_xid: string
+    readonly complete_at: string
+}
+
+/** A set in the state files of which the coordinator has no commit record. */
+export interface Unrecorded {
+    readonly set_id: string
+    /** By node number: what a person ordered for the branch. */
+    readonly orders: Readonly<Record<string, Action>> | null
+    readonly told: boolean
 }
 
 export interface Look {
@@ -95,6 +111,7 @@ export interface NodeStatusRow {
     readonly finishing_as?: string
     readonly can_finish?: string
     readonly standbys?: string
+    readonly timeline?: string
     readonly fence: string
     readonly sqlstate?: string
     readonly message?: string

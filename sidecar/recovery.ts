@@ -1,5 +1,6 @@
 import { patience } from './backoff'
 import { CoordinatorTrouble } from './catalog'
+import { lookBack } from './lookback'
 import { describeFailure, type Node, type Scan } from './node'
 import { endOrphans } from './orphans'
 import type { VerdictWord } from './records'
@@ -51,6 +52,7 @@ export class Keeper {
     private next: Promise<Pass> | undefined
     private readonly settling: Settling
     private mayHaveLost = true
+    private mayHaveGoneBack = true
     private failures = 0
     private nextConnect = 0
     private reachable: boolean | undefined
@@ -119,6 +121,7 @@ export class Keeper {
             const latency = performance.now() - started
             await this.settling.settle(scan, pass)
             await this.findLost()
+            await this.lookBack(scan)
             const catalog = this.parts.catalog()
             if (scan.sessions.length > 0 && catalog !== undefined)
                 pass.ended = await endOrphans(this.node, catalog, scan.sessions, this.parts)
@@ -156,7 +159,7 @@ export class Keeper {
                 this.parts.journal.note('node is back', `away since ${this.since.toISOString()}`, { node: this.node.address.number })
             }
             await this.parts.resolver.sweep(this.node.address.number, true)
-            this.mayHaveLost = true
+            this.mayHaveLost = this.mayHaveGoneBack = true
         }
         if (this.reachable !== true) this.since = new Date()
         this.reachable = true
@@ -186,6 +189,13 @@ export class Keeper {
                 this.parts.uriOf
             )
         this.mayHaveLost = false
+    }
+
+    /** It may have failed over since it was last seen. */
+    private async lookBack({ timeline }: Scan): Promise<void> {
+        const catalog = this.parts.catalog()
+        if (!this.mayHaveGoneBack || catalog === undefined || timeline === null) return
+        this.mayHaveGoneBack = !(await lookBack(this.node, timeline, { ...this.parts, catalog }))
     }
 
     private async lookAtMemberships(): Promise<void> {
@@ -224,6 +234,7 @@ export class Keeper {
         const { seen, verdicts, refusals } = this.settling
         await this.report.tell(catalog, {
             scan,
+            seenThrough: !this.mayHaveGoneBack,
             latency,
             failure,
             reachable: this.reachable === true,

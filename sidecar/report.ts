@@ -12,6 +12,8 @@ export type Failure = Pick<Problem, 'sqlstate' | 'message'>
 export interface NodeView {
     /** Undefined when the node was not reached, or is fenced off. */
     readonly scan: Scan | undefined
+    /** What the node had committed on another time line was looked for. */
+    readonly seenThrough: boolean
     readonly latency: number | undefined
     readonly failure: Failure | undefined
     readonly reachable: boolean
@@ -66,7 +68,8 @@ export class Report {
             status.message,
             status.prepared_used,
             status.version,
-            status.can_finish
+            status.can_finish,
+            status.timeline
         ])
         const due = gist !== this.gist || Date.now() - this.toldAt > DUE
         if (changed.length === 0 && gone?.length === 0 && !due) return
@@ -112,7 +115,8 @@ export class Report {
                       prepared_max: scan.slots,
                       prepared_used: scan.slots_used,
                       oldest_prepared_at: scan.oldest_prepared_at,
-                      standbys: scan.standby ? 'is a standby itself' : scan.standbys
+                      standbys: scan.standby ? 'is a standby itself' : scan.standbys,
+                      ...(view.seenThrough && scan.timeline !== null ? { timeline: scan.timeline } : {})
                   }),
             ...(failure === undefined ? {} : problemFields(failure))
         }

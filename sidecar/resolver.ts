@@ -34,6 +34,8 @@ const FIRST_RETRY = 100 // ms
  */
 export class Resolver {
     readonly sets = new Map<string, LiveSet>()
+    /** Of these the coordinator has no commit record, and that was told (contradiction.ts). */
+    readonly contradicted = new Set<string>()
     private readonly results: WriteBack
     private started = false
 
@@ -117,6 +119,21 @@ export class Resolver {
             const branch = set.branches.get(node)
             return branch !== undefined && branch.fate === undefined ? [branch] : []
         })
+    }
+
+    /** Branches of sets in hand that a node had committed when it was on another time line. */
+    committedOn(node: number, timeline: string): Branch[] {
+        return [...this.sets.values()].flatMap((set) => {
+            const branch = set.branches.get(node)
+            const { xid, timeline: on } = branch?.facts ?? {}
+            return branch?.fate === 'committed' && !set.complete && xid !== undefined && on !== undefined && on !== timeline ? [branch] : []
+        })
+    }
+
+    /** The node has lost what it had committed. */
+    reverse(branch: Branch): void {
+        branch.told = false
+        this.finished(branch, 'rolled back')
     }
 
     find(id: string, node: number): Branch | undefined {
@@ -258,7 +275,10 @@ export class Resolver {
 
     /** The coordinator has taken what became of these sets. */
     private forget(told: readonly CompleteRow[]): void {
-        for (const row of told) this.sets.delete(setId(row))
+        for (const row of told) {
+            this.sets.delete(setId(row))
+            this.contradicted.delete(setId(row))
+        }
         this.parts.state.note(
             told.map((row): StateEvent => ({ kind: 'phase', set: { xid: row.xid, nonce: row.nonce }, phase: 'complete' }))
         )

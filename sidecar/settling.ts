@@ -25,6 +25,7 @@ export interface Refused {
 }
 
 export interface RecoveryParts {
+    readonly coordinator: string
     readonly resolver: Resolver
     readonly log: Log
     readonly fault: FaultPoints
@@ -187,9 +188,10 @@ export class Settling {
     }
 
     private contradiction(verdict: Verdict, branch: Prepared): void {
-        if (verdict.verdict !== 'rollback' || this.reported.has(branch.gid)) return
-        this.reported.add(branch.gid)
+        if (!/^(rollback|lost)$/.test(verdict.verdict) || this.reported.has(branch.gid)) return
         const gid = parseGid(branch.gid)
+        if (gid !== undefined && this.parts.resolver.contradicted.has(setId(gid))) return
+        this.reported.add(branch.gid)
         const detail = `${branch.gid}: the state files saw its commit record, the coordinator has none. It is committed; was the coordinator restored from an older backup?`
         this.parts.log.error('coordinator contradicts the state files', { node: this.node.address.name, gid: branch.gid })
         this.parts

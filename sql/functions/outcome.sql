@@ -24,7 +24,8 @@ begin
         return 'unknown';
     end if;
     status := pglobalxact._xid_state(key.xid);
-    if started.timeline <> left(pg_walfile_name(pg_current_wal_lsn()), 8) and status <> 'aborted' then
+    if started.timeline <> left(pg_walfile_name(pg_current_wal_lsn()), 8)
+       and (status is distinct from 'aborted' or pglobalxact._left_behind(key.xid, started)) then
         return 'unknown';  -- its time line was left: the same xid may be another transaction's by now
     end if;
     return case

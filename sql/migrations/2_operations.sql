@@ -30,7 +30,9 @@ create index branch_record_lost on branch_record (node) where fate = 'lost';
 alter table node_status
     add column oldest_prepared_at timestamptz,
     add column can_finish         text,
-    add column standbys           text;
+    add column standbys           text,
+    add column timeline           text;
+comment on column node_status.timeline is 'Where this differs from the node''s own, finished branches are yet to be looked for there: a failover may have lost them.';
 comment on column node_status.can_finish is 'The owners whose branches the sidecar''s role there may finish.';
 
 alter table branch_status

@@ -26,7 +26,10 @@ begin
         when 'lost' then 'its local transaction ran on a time line that this server has left'
         when 'running' then 'its local transaction is still running'
         when 'commit' then case when f.gid is null then 'its local transaction committed' else format('forced by %s: %s', f.forced_by, f.reason) end
-        when 'rollback' then case when f.gid is null then 'its local transaction did not commit' else format('forced by %s: %s', f.forced_by, f.reason) end
+        when 'rollback' then case
+            when f.gid is not null then format('forced by %s: %s', f.forced_by, f.reason)
+            when s.timeline = here.timeline then 'its local transaction did not commit'
+            else 'its local transaction had not committed when this server took over: if it did so later, replication lost it' end
         end
     from unnest(gids, xids) as p (gid, xid)
     left join pglobalxact._parse_gid(p.gid) g on true
@@ -46,9 +49,7 @@ begin
               or pg_visible_in_snapshot(g.xid, pg_current_snapshot())
               or pglobalxact._xid_state(g.xid) = 'future' then 'rollback'
             else 'running' end
-        when pg_visible_in_snapshot(g.xid, pg_current_snapshot())
-             and not exists (select from pglobalxact.server_start n
-                             where n.started_at > s.started_at and n.timeline <> s.timeline and n.first_xid <= g.xid) then 'rollback'
+        when pg_visible_in_snapshot(g.xid, pg_current_snapshot()) and not pglobalxact._left_behind(g.xid, s) then 'rollback'
         else 'lost' end as verdict) d;
 end
 $$;

@@ -14,7 +14,7 @@ begin
         latency_ms = coalesce(excluded.latency_ms, s.latency_ms), version = coalesce(excluded.version, s.version),
         prepared_max = coalesce(excluded.prepared_max, s.prepared_max), prepared_used = coalesce(excluded.prepared_used, s.prepared_used),
         finishing_as = coalesce(excluded.finishing_as, s.finishing_as), can_finish = coalesce(excluded.can_finish, s.can_finish),
-        standbys = coalesce(excluded.standbys, s.standbys),
+        standbys = coalesce(excluded.standbys, s.standbys), timeline = coalesce(excluded.timeline, s.timeline),
         oldest_prepared_at = case when excluded.reachable then excluded.oldest_prepared_at else s.oldest_prepared_at end,
         sqlstate = excluded.sqlstate, message = excluded.message;
     insert into pglobalxact.branch_status as s (gid, node, state, decision, prepared_at, owner, xid, locks, blocked, holds_back, attempts, next_retry_at, sqlstate, message)

@@ -35,8 +35,14 @@ export class Proxy {
 
     constructor(
         readonly port: number,
-        readonly targetPort: number
+        public targetPort: number
     ) {}
+
+    /** Another server behind the same address, as after a failover: connections are reset, new ones go there. */
+    redirect(targetPort: number): void {
+        this.targetPort = targetPort
+        this.resetAll()
+    }
 
     /** Number of open sockets, on both sides. */
     get sockets(): number {

@@ -30,9 +30,10 @@ function slowNode(catalog?: Catalog) {
         scan: () =>
             new Promise<Scan>((done, fail) => scans.push({ answer: (scan = NOTHING) => done(scan), fail: () => fail(new Error('gone')) }))
     }
-    const resolver = { sweep: () => Promise.resolve(), pendingOn: () => [] }
+    const resolver = { sweep: () => Promise.resolve(), pendingOn: () => [], writeBack: () => Promise.resolve(), committedOn: () => [] }
     const log = createLog((line) => logged.push(line))
     const keeper = new Keeper(node as unknown as Node, {
+        coordinator: '0badcafe',
         resolver: resolver as unknown as Resolver,
         log,
         fault: NO_FAULTS,
@@ -97,6 +98,7 @@ describe('the looks at a node', () => {
         const catalog = {
             decide: lost,
             orphaned: lost,
+            finishedThere: () => Promise.resolve([]),
             lostBranches: () => Promise.resolve([]),
             observe: (nodes: unknown) => Promise.resolve(told.push(nodes))
         }

@@ -37,7 +37,16 @@ export async function inStep(primary: Cluster): Promise<void> {
 /** The primary loses its power, the standby takes over. */
 export async function failOver(primary: Cluster, standby: Cluster): Promise<void> {
     await primary.kill()
+    await promote(standby)
+}
+
+export async function promote(standby: Cluster): Promise<void> {
     await standby.query('select pg_promote()')
     await until('the standby is promoted', async () => (await standby.query<{ r: boolean }>('select not pg_is_in_recovery() as r'))[0]!.r)
-    await standby.reload({ synchronous_standby_names: null })
+}
+
+/** A standby that goes on running and receives nothing any more: what its primary does from now on is lost with that one. */
+export async function cutOff(standby: Cluster): Promise<void> {
+    await standby.reload({ primary_conninfo: null })
+    await until('the standby receives nothing', async () => (await standby.query('select from pg_stat_wal_receiver')).length === 0)
 }
