@@ -7,7 +7,7 @@ SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build lint format test model install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test model endurance install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -38,6 +38,12 @@ test: build ## run the tests on real servers that they start themselves
 # Needs spin and gcc, no server.
 model: node_modules ## check the model of the protocol in all its states (test/model)
 	@$(NODE) node_modules/mocha/bin/mocha.js $(MOCHA_ARGS) test/model/model.test.ts
+
+# make chaos SECONDS=60 SEED=7, from make's command line: bash has a SECONDS of its own, which is not passed on.
+endurance: SECONDS ?= 3600
+endurance: RATE ?= 60
+endurance: build ## steady load for SECONDS=3600: nothing may grow (test/chaos)
+	@SECONDS=$(SECONDS) RATE=$(RATE) $(TS) test/chaos/endurance.ts
 
 install-sql: build ## install or upgrade schema pglobalxact (PG* variables or DATABASE_URL)
 	@$(NODE) dist/main.js install
