@@ -7,7 +7,7 @@ SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build lint format test model endurance install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test model chaos endurance install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -40,6 +40,10 @@ model: node_modules ## check the model of the protocol in all its states (test/m
 	@$(NODE) node_modules/mocha/bin/mocha.js $(MOCHA_ARGS) test/model/model.test.ts
 
 # make chaos SECONDS=60 SEED=7, from make's command line: bash has a SECONDS of its own, which is not passed on.
+chaos: SECONDS ?= 60
+chaos: build ## break everything for SECONDS=60, SEED=fresh; PLAN=1 shows the plan (test/chaos)
+	@SECONDS=$(SECONDS) SEED=$(SEED) PLAN=$(PLAN) BUG=$(BUG) VERBOSE=$(VERBOSE) REPORT=$(REPORT) $(TS) test/chaos/chaos.ts
+
 endurance: SECONDS ?= 3600
 endurance: RATE ?= 60
 endurance: build ## steady load for SECONDS=3600: nothing may grow (test/chaos)
