@@ -10,6 +10,7 @@ import { startProxy, type Proxy } from '../support/proxy'
 import { until } from '../support/wait'
 import { World } from '../support/world'
 import { createTables, NODES } from './tables'
+import { Watch } from './watch'
 import { KEEPS_COMMIT_TIMES } from './window'
 
 /** Few slots, so that a chaos run runs out of them by itself now and then. */
@@ -40,6 +41,8 @@ export class Ground {
     readonly byHand = new Set<string>()
     /** Sets with an order of a person: they count as complete before a node that is away has carried it out. */
     readonly forced = new Set<string>()
+    /** Sees each COMMIT PREPARED on its way. */
+    readonly watch: Watch
     private supervising: Promise<void> | undefined
     private closed = false
 
@@ -49,7 +52,9 @@ export class Ground {
         readonly links: ReadonlyMap<string, Proxy>,
         readonly disk: SmallDisk | undefined,
         private readonly clusters: readonly Cluster[]
-    ) {}
+    ) {
+        this.watch = new Watch(world.stateDir, world.proxies, this.forced)
+    }
 
     static async create(): Promise<Ground> {
         const clusters = await Promise.all(['a', ...NODES].map((name) => startCluster({ name, settings: SETTINGS })))
@@ -64,7 +69,7 @@ export class Ground {
         for (const name of NODES) {
             await world.sql(`alter server ${name} options (add connect_timeout '2')`)
             // A row that a branch in doubt holds must not hold the client for ever.
-            await world.node(name, "alter role node_app set lock_timeout = '700ms'")
+            await world.node(name, "alter role node_app set lock_timeout = '400ms'")
         }
         const disk = canMount() ? SmallDisk.over(world.stateDir, DISK_KB) : undefined
         if (!disk) console.error('    SKIPPED, the state directory is never full: no right to mount a file system here')
@@ -92,6 +97,7 @@ export class Ground {
 
     /** What a new host has: no state files, and perhaps not even the directory's id. Only while no sidecar runs. */
     loseState(homeToo: boolean): void {
+        this.watch.stateLost()
         for (const name of readdirSync(this.world.stateDir))
             if (homeToo || name !== 'home')
                 if (!name.startsWith('filler')) rmSync(join(this.world.stateDir, name), { recursive: true, force: true })

@@ -27,8 +27,8 @@ export const resourcesOf = ({ resource, also }: Kind, on: string): readonly stri
     ...(also === undefined ? [] : [also])
 ]
 
-const EVERY = 550 // ms between two faults, on average
-const GAP = 400 // ms for a resource between two faults of its own: something has to commit, too
+const EVERY = 600 // ms between two faults, on average
+const GAP = 700 // ms for a resource between two faults of its own: something has to commit, too
 const BEGIN = 500
 
 /**

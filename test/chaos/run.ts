@@ -18,6 +18,8 @@ export interface Options {
     readonly seconds: number
     readonly seed: number
     readonly plan: readonly Planned[]
+    /** Milliseconds for everything to come to rest at the end. */
+    readonly patience?: number
     /** Says what happens while it happens. */
     readonly tell?: (line: string) => void
 }
@@ -43,7 +45,7 @@ export interface Result {
     readonly violations: readonly Violation[]
 }
 
-const CLIENTS = 6
+const CLIENTS = 8
 const STRIKE_LIMIT = 20_000
 const HEAL_LIMIT = 45_000
 const QUIET_LIMIT = 60_000
@@ -59,11 +61,16 @@ export async function run(options: Options): Promise<Result> {
         await healAll(ground)
         const healed = performance.now()
         await Promise.all(clients.map((client) => client.stop()))
-        const trouble = await settle(ground)
+        const trouble = await settle(ground, options.patience ?? QUIET_LIMIT)
         const quiet = (performance.now() - healed) / 1000
         const statements = clients.flatMap((client) => client.statements)
         const evidence = await gather(ground, statements)
-        const violations = [...trouble, ...ground.badEnds().map((what) => ({ what, sets: [] })), ...judge(evidence)]
+        const violations = [
+            ...trouble,
+            ...ground.watch.violations(),
+            ...ground.badEnds().map((what) => ({ what, sets: [] })),
+            ...judge(evidence)
+        ]
         if (violations.length > 0) options.tell?.(about(ground, violations))
         const told = (what: string): number => statements.filter((one) => one.told === what).length
         return {
@@ -109,6 +116,7 @@ async function carryOut(ground: Ground, clients: readonly ChaosClient[], options
 async function fault(hit: Hit, planned: Planned, { tell }: Options): Promise<Done> {
     const kind = kindOf(planned.kind)
     const began = performance.now()
+    if (kind.resource === 'link') hit.ground.watch.disturbed(hit.on)
     if (kind.needsDisk && !hit.ground.disk) return { planned, result: 'nothing to hit' }
     let done: Done = { planned, result: 'done' }
     const struck = kind.strike(hit).then(
@@ -124,6 +132,7 @@ async function fault(hit: Hit, planned: Planned, { tell }: Options): Promise<Don
         await insist(`${planned.kind} (${planned.on}) is healed`, () => kind.heal!(hit)).catch(
             (error: unknown) => (done = { ...done, why: error instanceof Error ? error.message : String(error) })
         )
+    if (kind.resource === 'link') hit.ground.watch.disturbed(hit.on)
     return done
 }
 
@@ -139,7 +148,7 @@ async function healAll(ground: Ground): Promise<void> {
 }
 
 /** Waits until nothing is open; what is left after the deadline is a violation. Mixed sets stay until they are acknowledged. */
-async function settle(ground: Ground): Promise<readonly Violation[]> {
+async function settle(ground: Ground, patience: number): Promise<readonly Violation[]> {
     const { world } = ground
     let left: readonly Violation[] = []
     await until(
@@ -148,7 +157,7 @@ async function settle(ground: Ground): Promise<readonly Violation[]> {
             left = await leftovers(ground)
             return left.length === 0
         },
-        { timeoutMs: QUIET_LIMIT, everyMs: 100 }
+        { timeoutMs: patience, everyMs: 100 }
     ).catch((error: unknown) => {
         if (left.length === 0) left = [{ what: `no look at the end: ${String(error)}`, sets: [] }]
     })
@@ -201,7 +210,7 @@ async function leftovers(ground: Ground): Promise<readonly Violation[]> {
     )
     add(
         'still in the state files',
-        (await world.admin<{ line: string }>('select * from pglobalxact.state_lines()')).map((one) => JSON.stringify(one))
+        (await world.admin<{ line: string }>('select line from pglobalxact.state_lines() as line')).map(({ line }) => line.split(' ')[0]!)
     )
     add('files left in the state directory', stateFiles(world))
     return found

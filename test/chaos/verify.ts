@@ -12,14 +12,16 @@ export interface Violation {
 const CLOCK_SLACK = 2
 
 export function judge(evidence: Evidence): readonly Violation[] {
-    const found: Violation[] = []
-    const check = (what: string, sets: readonly string[]): void => void (sets.length > 0 && found.push({ what, sets: [...new Set(sets)] }))
+    const found = new Map<string, Set<string>>()
+    const check = (what: string, sets: readonly string[]): void => {
+        if (sets.length > 0) found.set(what, new Set([...(found.get(what) ?? []), ...sets]))
+    }
     checkOutcomes(evidence, check)
     for (const book of evidence.books) checkBook(book, check)
     checkTogether(evidence, check)
     checkOrder(evidence, check)
     checkClaims(evidence, check)
-    return found
+    return [...found].map(([what, sets]) => ({ what, sets: [...sets] }))
 }
 
 type Check = (what: string, sets: readonly string[]) => void
@@ -74,7 +76,7 @@ function checkBook({ server, entries, pots, counters, tracks }: Book, check: Che
     }
     for (const [id, value] of counters) {
         const due = sum(
-            (entry) => entry.group === id,
+            (entry) => entry.counter === id,
             () => 1
         )
         if (value !== due) check(`on ${server} counter ${id} is ${value}, its entries are ${due}`, [server])

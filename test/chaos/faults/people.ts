@@ -4,6 +4,12 @@ import { until } from '../../support/wait'
 import { NODES } from '../tables'
 import type { Hit, Kind } from './kind'
 
+/** A DBA who gets no answer asks again, for a while: the coordinator is starting, or no sidecar runs just now. */
+const patiently = (ask: (hit: Hit) => Promise<boolean | void>) => async (hit: Hit) => {
+    const answer = await until('the DBA has an answer', () => ask(hit).then((found) => ({ found })), { timeoutMs: 5000, everyMs: 250 })
+    return answer.found
+}
+
 /** What a DBA asks has to be answered or refused in time, whatever is down. */
 async function asDba<R extends QueryResultRow>(
     { ground }: Pick<Hit, 'ground'>,
@@ -95,23 +101,23 @@ export const PEOPLE_KINDS: readonly Kind[] = [
         resource: 'dba',
         lasts: [0, 0],
         weight: 2,
-        strike: async (hit) => void (await asDba(hit, LOOKS[hit.roll % LOOKS.length]!))
+        strike: patiently(async (hit) => void (await asDba(hit, LOOKS[hit.roll % LOOKS.length]!)))
     },
     {
         name: 'recover()',
         on: ['a'],
         resource: 'dba',
         lasts: [0, 0],
-        strike: async (hit) => void (await asDba(hit, 'select * from pglobalxact.recover()'))
+        strike: patiently(async (hit) => void (await asDba(hit, 'select * from pglobalxact.recover()')))
     },
-    { name: 'retry()', on: ['a'], resource: 'dba', lasts: [0, 0], strike: retry },
-    { name: 'force_commit or force_rollback', on: ['a'], resource: 'dba', lasts: [0, 0], weight: 2, strike: force },
+    { name: 'retry()', on: ['a'], resource: 'dba', lasts: [0, 0], strike: patiently(retry) },
+    { name: 'force_commit or force_rollback', on: ['a'], resource: 'dba', lasts: [0, 0], weight: 2, strike: patiently(force) },
     {
         name: 'pause() and resume()',
         on: ['a'],
         resource: 'pause',
         lasts: [200, 1000],
-        strike: async (hit) => void (await asDba(hit, "select pglobalxact.pause('chaos')")),
+        strike: patiently(async (hit) => void (await asDba(hit, "select pglobalxact.pause('chaos')"))),
         heal: resume
     },
     {
