@@ -7,7 +7,7 @@ SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build lint format test test-versions matrix hosts model install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test test-versions matrix hosts model chaos endurance install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -60,6 +60,16 @@ model: node_modules ## check the model of the protocol in all its states (test/m
 # As root on Linux; elsewhere it says what was not proved. Some of them: make hosts TESTS=test/hosts/node.test.ts
 hosts: build ## run the tests on hosts of their own: containers on networks of their own (test/hosts)
 	@$(TS) test/hosts/run.ts $(MOCHA_ARGS) $(filter test/hosts/%,$(TESTS))
+
+# make chaos SECONDS=60 SEED=7, from make's command line: bash has a SECONDS of its own, which is not passed on.
+chaos: SECONDS ?= 60
+chaos: build ## break everything for SECONDS=60, SEED=fresh; PLAN=1 shows the plan (test/chaos)
+	@SECONDS=$(SECONDS) SEED=$(SEED) PLAN=$(PLAN) BUG=$(BUG) VERBOSE=$(VERBOSE) REPORT=$(REPORT) $(TS) test/chaos/chaos.ts
+
+endurance: SECONDS ?= 3600
+endurance: RATE ?= 60
+endurance: build ## steady load for SECONDS=3600: nothing may grow (test/chaos)
+	@SECONDS=$(SECONDS) RATE=$(RATE) $(TS) test/chaos/endurance.ts
 
 install-sql: build ## install or upgrade schema pglobalxact (PG* variables or DATABASE_URL)
 	@$(NODE) dist/main.js install

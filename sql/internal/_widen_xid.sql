@@ -1,12 +1,12 @@
--- pg_prepared_xacts shows 32 bits of an xid; the next xid to be handed out on that node supplies the rest: a prepared
--- transaction lies less than 2^31 xids behind it.
-create or replace function pglobalxact._widen_xid(short text, next_xid text)
+-- pg_prepared_xacts and pg_stat_activity show 32 bits of an xid; an xid8 of about the same time on that server supplies the rest:
+-- what is open lies less than 2^31 xids from it. On either side: the xmax of a snapshot is the one behind the latest
+-- COMPLETED transaction, so those that are open may have it or later ones.
+create or replace function pglobalxact._widen_xid(short text, near text)
 returns xid8
 language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    select ((case when short::bigint <= (next_xid::numeric % 4294967296) then trunc(next_xid::numeric / 4294967296)
-                  else trunc(next_xid::numeric / 4294967296) - 1 end) * 4294967296 + short::bigint)::text::xid8
+    select (near::numeric + (short::numeric - near::numeric % 4294967296 + 6442450944) % 4294967296 - 2147483648)::text::xid8
 $$;
-comment on function pglobalxact._widen_xid(text, text) is 'Internal. The xid8 of a 32-bit xid, given a later xid8 of the same server.';
+comment on function pglobalxact._widen_xid(text, text) is 'Internal. The xid8 of a 32-bit xid: the one nearest to a given xid8 of the same server.';
 revoke all on function pglobalxact._widen_xid(text, text) from public;

@@ -1,8 +1,8 @@
 -- What the sidecar asks a node at each look, in one round trip. $1: LIKE pattern of this coordinator's gids, and of its session names.
--- pg_prepared_xacts shows 32 bits of an xid: the next xid of the server supplies the rest; "offset 0" has it
--- read once, not for every branch: with thousands prepared each snapshot is long.
+-- pg_prepared_xacts shows 32 bits of an xid: the snapshot's xmax, near it on either side, supplies the rest (as in
+-- sql/internal/_widen_xid.sql); "offset 0" has it read once, not for every branch: with thousands prepared each snapshot is long.
 select coalesce((select jsonb_agg(jsonb_build_object('gid', p.gid, 'xid', p.transaction::text, 'owner', p.owner, 'prepared_at', p.prepared,
-                    'xid8', (next.whole - (next.whole - p.transaction::text::numeric) % 4294967296)::text))
+                    'xid8', (near.whole + (p.transaction::text::numeric - near.whole % 4294967296 + 6442450944) % 4294967296 - 2147483648)::text))
                  from pg_catalog.pg_prepared_xacts p where p.database = current_database() and p.gid like $1), '[]') as prepared,
        (select count(*)::int from pg_catalog.pg_prepared_xacts) as slots_used,
        (select min(p.prepared)::text from pg_catalog.pg_prepared_xacts p) as oldest_prepared_at,
@@ -18,4 +18,4 @@ select coalesce((select jsonb_agg(jsonb_build_object('gid', p.gid, 'xid', p.tran
                  from pg_catalog.pg_stat_activity a
                  where a.datname = current_database() and a.application_name like $1 and a.xact_start is not null
                    and a.pid <> pg_backend_pid() and a.application_name ~ '^pgx_[0-9a-f]{8}_[0-9]+_[0-9a-f]{8}$'), '[]') as sessions
-from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as whole offset 0) next
+from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as whole offset 0) near

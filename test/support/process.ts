@@ -22,6 +22,12 @@ export interface SidecarOptions {
 }
 
 let built = false
+let program = MAIN
+
+/** For a test that runs a changed copy of the program; undefined: the program itself again. */
+export function useProgram(main: string | undefined): void {
+    program = main ?? MAIN
+}
 
 /** Compiles sidecar/ into dist/ if that is missing or older; at most one time per process. */
 export function buildOnce(): void {
@@ -42,7 +48,7 @@ type Child = ChildProcessByStdio<null, Readable, Readable>
 
 function launch(args: readonly string[], env: NodeJS.ProcessEnv): Child {
     buildOnce()
-    const child = spawn(process.execPath, [MAIN, ...args], {
+    const child = spawn(process.execPath, [program, ...args], {
         cwd: ROOT,
         env: { ...cleanEnv(), ...env },
         stdio: ['ignore', 'pipe', 'pipe']

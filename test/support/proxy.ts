@@ -26,6 +26,8 @@ export async function closeAllProxies(): Promise<void> {
 }
 
 export class Proxy {
+    /** Sees what clients send, as soon as it arrives: nothing of it has gone on to the server. */
+    tap: ((chunk: Buffer) => void) | undefined
     #server: Server | undefined
     #delayMs = 0
     #watches: readonly Watch[] = []
@@ -153,6 +155,7 @@ export class Proxy {
             let tail: Buffer = Buffer.alloc(0)
             for await (const data of from.iterator({ destroyOnReturn: false })) {
                 const chunk = data as Buffer
+                if (fromClient) this.tap?.(chunk)
                 if (this.#delayMs > 0) await sleep(this.#delayMs)
                 const seen = fromClient ? this.#seen(tail, chunk) : []
                 if (fromClient) tail = Buffer.concat([tail, chunk]).subarray(-256)

@@ -15,7 +15,7 @@ export function unmountAll(): void {
 
 let mountable: boolean | undefined
 
-function canMount(): boolean {
+export function canMount(): boolean {
     if (mountable !== undefined) return mountable
     mkdirSync(workDir(), { recursive: true })
     const probe = mkdtempSync(join(workDir(), 'probe-'))
