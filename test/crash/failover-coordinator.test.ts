@@ -87,6 +87,27 @@ describe('a failover of the coordinator under load', () => {
         expect(await rolledBack(world, LOST)).to.not.be.empty
     })
 
+    it('with a synchronous standby that programs do not wait for (synchronous_commit = local) the nodes are never ahead of it', async () => {
+        const { world, old } = pair
+        await synchronous(old)
+        const host = await pair.secondHost()
+        const load = new Load(world, { before: 'set synchronous_commit = local' })
+        await load.more(20)
+        load.pause()
+        await pair.cutStandby()
+        load.resume()
+        await load.more(20)
+        // The sidecar runs, and sees them; it waits for the standby, which will not come.
+        await pair.lose()
+        await load.end()
+        await pair.takeOver(host, 'adopt')
+        await expectLost(load, await leftAlone(world))
+        for (const set of await leftAlone(world))
+            await world.admin("select from pglobalxact.force_rollback($1, reason => 'lost in the failover', confirm => 'yes')", [set])
+        await world.settled()
+        await rows()
+    })
+
     /** Some sets are finished and replicated; the standby falls behind; others are told to be committed; the host dies. */
     async function behindTheStandby(): Promise<Load> {
         const { world, old } = pair
