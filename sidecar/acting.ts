@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Catalog } from './catalog'
 import type { Config } from './config'
 import type { FaultPoints } from './fault'
@@ -9,6 +10,8 @@ import { Resolver } from './resolver'
 import { StateFile } from './statefile'
 import { timeOf } from './statelines'
 import type { Tally } from './tally'
+
+const ASK_AGAIN = 250 // ms
 
 /** What exists from the first time this sidecar acted: it outlives connections to the coordinator. */
 export interface Acting {
@@ -39,10 +42,24 @@ export function beginActing({ config, coordinator, home, place, read, journal, l
     const state = StateFile.open(config.stateDir, { coordinator, home }, config, read, log, fault, tally)
     const nodes: NodeSet = new NodeSet({ coordinator, home, place, journal, config, log, tally, fault, catalog, resolver: () => resolver })
     const { retryCap } = config
-    const resolver = new Resolver({ state, nodes: nodes.byNumber, log, tally, journal, fault, coordinator, retryCap, catalog })
+    const replicated = (): Promise<void> => awaitStandbys(catalog)
+    const resolver = new Resolver({ state, nodes: nodes.byNumber, log, tally, journal, fault, coordinator, retryCap, catalog, replicated })
     for (const { events, lines } of read.live.values()) {
         const key = events.flatMap((event) => ('set' in event ? [event.set] : []))[0]
         if (key !== undefined) resolver.resume(key, events, timeOf(lines[0]!))
     }
     return { coordinator, version: 0, state, resolver, nodes }
+}
+
+/** Until a coordinator says so: the one that was asked may be lost before it answers, and the sets are not handed over again. */
+async function awaitStandbys(catalog: () => Catalog | undefined): Promise<void> {
+    for (;;) {
+        const asked = catalog()
+        const told = await asked?.awaitStandbys().then(
+            () => true,
+            () => false
+        )
+        if (told) return
+        await sleep(ASK_AGAIN, undefined, { ref: false })
+    }
 }

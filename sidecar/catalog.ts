@@ -42,6 +42,8 @@ export class CoordinatorTrouble extends Error {
  * (acting, awake) and looks for new commit records; the other does everything that may take longer.
  */
 export class Catalog {
+    private synchronous = true
+
     private constructor(
         private readonly main: Client,
         private readonly work: Client
@@ -106,7 +108,16 @@ export class Catalog {
 
     async look(since: string | undefined): Promise<Look> {
         const { rows } = await this.main.query<Look>('select * from pglobalxact._look($1)', [since ?? null])
+        this.synchronous = rows[0]!.synchronous
         return rows[0]!
+    }
+
+    /**
+     * What the last look saw is visible, and not always on the synchronous standbys: its session may have asked for less
+     * (synchronous_commit = local), or its wait for them was cancelled. Returns when it is; at once where there are none.
+     */
+    async awaitStandbys(): Promise<void> {
+        if (this.synchronous) await this.main.query('select pglobalxact._await_standbys()')
     }
 
     async stayAwake(): Promise<boolean> {

@@ -37,6 +37,8 @@ export interface Look {
     readonly snapshot: string
     readonly sets: readonly DecidedSet[] | null
     readonly requests: boolean
+    /** There are synchronous standbys, or there should be. */
+    readonly synchronous: boolean
 }
 
 export type VerdictWord = 'commit' | 'rollback' | 'running' | 'lost' | 'stranger' | 'misplaced' | 'foreign'

@@ -24,6 +24,8 @@ interface Parts {
     readonly retryCap: number
     /** Undefined while the coordinator cannot be reached: decided sets are finished all the same. */
     readonly catalog: () => Catalog | undefined
+    /** Returns when the commit records seen are as safe from a failover as this coordinator's standbys make them. */
+    readonly replicated?: () => Promise<void>
 }
 
 const FIRST_RETRY = 100 // ms
@@ -88,6 +90,8 @@ export class Resolver {
         }
         if (fresh.length === 0) return
         await this.parts.fault.at('before state line')
+        // A decision that a failover could lose is not carried out yet: the nodes are never ahead of a synchronous standby.
+        await this.parts.replicated?.()
         await this.parts.state.append(events)
         for (const branch of fresh) branch.durable = true
         // A crash from here on is taken up from the state files, with or without the coordinator.

@@ -2,7 +2,7 @@
 import { expect } from 'chai'
 import { figure } from './support/figures'
 import { Load, rowsEverywhere } from './support/load'
-import { leftAlone, lostSets, rolledBack } from './support/lost'
+import { leftAlone, lostSets, recorded, rolledBack } from './support/lost'
 import { Pair } from './support/pair'
 import { inStep, synchronous } from './support/standby'
 
@@ -85,6 +85,50 @@ describe('a failover of the coordinator under load', () => {
         await rows()
         await expectLost(load, [])
         expect(await rolledBack(world, LOST)).to.not.be.empty
+    })
+
+    it('with a synchronous standby that programs do not wait for (synchronous_commit = local) the nodes are never ahead of it', async () => {
+        const { world, old } = pair
+        await synchronous(old)
+        const host = await pair.secondHost()
+        const load = new Load(world, { before: 'set synchronous_commit = local' })
+        await load.more(20)
+        load.pause()
+        await pair.cutStandby()
+        load.resume()
+        await load.more(20)
+        // The sidecar runs, and sees them; it waits for the standby, which will not come.
+        await pair.lose()
+        await load.end()
+        await pair.takeOver(host, 'adopt')
+        await expectLost(load, await leftAlone(world))
+        for (const set of await leftAlone(world))
+            await world.admin("select from pglobalxact.force_rollback($1, reason => 'lost in the failover', confirm => 'yes')", [set])
+        await world.settled()
+        await rows()
+    })
+
+    it('with asynchronous replication, and sets that were finished on the nodes before: outcome() and the old disk name them', async () => {
+        const { world, old } = pair
+        const host = await pair.secondHost()
+        const load = new Load(world)
+        await load.more(10)
+        load.pause()
+        await pair.cutStandby()
+        load.resume()
+        await load.more(20)
+        await load.end()
+        await world.settled()
+        await pair.lose()
+        await pair.takeOver(host, 'adopt')
+        const lost = await lostSets(world, old)
+        expect(lost.length, 'sets lost').to.be.at.least(20)
+        // As docs/failover.md has it.
+        const found = await world.sql<{ id: string }>(
+            "select id from unnest($1::text[]) as id where pglobalxact.outcome(id) in ('unknown', 'rolled back') order by id",
+            [await recorded(old, world.database)]
+        )
+        expect(found.map(({ id }) => id).sort()).to.deep.equal(lost)
     })
 
     /** Some sets are finished and replicated; the standby falls behind; others are told to be committed; the host dies. */
