@@ -98,7 +98,7 @@ export class Resolver {
         await this.parts.fault.at('after state line')
         if (this.parts.fault.armed('between commits')) {
             await this.attempt(fresh[0]!)
-            await this.parts.fault.at('between commits')
+            if (fresh[0]!.fate !== undefined) await this.parts.fault.at('between commits')
         }
         await Promise.all(fresh.map((branch) => this.attempt(branch)))
     }

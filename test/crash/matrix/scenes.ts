@@ -150,9 +150,16 @@ async function stopping(world: World, point: FaultPoint): Promise<{ readonly sto
     return { stopped: () => sidecar.waitForLog(new RegExp(`stopped at fault point point="${point}"`)) }
 }
 
-const stoppingAndActing = async (world: World, point: FaultPoint): ReturnType<typeof stopping> => {
+/** ... and that reaches both nodes before: otherwise it would have nothing to send when a set is decided. */
+async function stoppingAndActing(world: World, point: FaultPoint): ReturnType<typeof stopping> {
     const stop = await stopping(world, point)
-    await world.sidecar!.waitForLog(/ acting /)
+    const sql =
+        'select from pglobalxact.node_status n, pglobalxact.sidecar s ' +
+        "where s.pid = $1 and n.checked_at > s.started_at and n.reachable and n.fence = 'held'"
+    await until(
+        'the sidecar has looked at both nodes',
+        async () => (await world.sql(sql, [world.sidecar!.pid])).length === world.nodes.size
+    )
     return stop
 }
 
