@@ -6,17 +6,14 @@ import { beginTransfer, sendCommit } from '../crash/support/session'
 import { until } from '../support/wait'
 import { LONG, Scene } from './support/scene'
 
-describe("the coordinator's host", () => {
+describe("the coordinator's host", function () {
+    this.timeout(180_000)
     let scene: Scene
 
-    before(async function () {
-        this.timeout(180_000)
+    before(async () => {
         scene = await Scene.create({ name: 'coordinator' })
     })
-    beforeEach(function () {
-        this.timeout(180_000)
-        return scene.revive()
-    })
+    beforeEach(() => scene.revive())
     after(() => scene?.destroy())
 
     const gone = async (...nodes: readonly string[]): Promise<boolean> =>
@@ -42,12 +39,12 @@ describe("the coordinator's host", () => {
         await session.run("select pglobalxact.await(timeout => '30 s')")
         await scene.closes(ledger, 'committed', set)
     })
-    it('killed before any PREPARE is sent leaves no work and no lock on the nodes', async function () {
-        this.timeout(180_000)
+
+    it('losing its power before any PREPARE is sent leaves no work and no lock on the nodes', async () => {
         const ledger = await Ledger.open(scene.world)
         const session = await scene.session()
         const set = await beginTransfer(scene.world, session)
-        await scene.servers.a.kill()
+        await scene.servers.a.machine.losePower()
         await scene.revive()
         await scene.closes(ledger, 'rolled back', set)
         // It wants the very rows that the dead one had locked.
@@ -58,8 +55,7 @@ describe("the coordinator's host", () => {
         await scene.closes(ledger, 'committed', second)
     })
 
-    it('killed between PREPARE and COMMIT: the set is rolled back everywhere when it is back', async function () {
-        this.timeout(180_000)
+    it('killed between PREPARE and COMMIT: the set is rolled back everywhere when it is back', async () => {
         const ledger = await Ledger.open(scene.world)
         const { answer, gate, set } = await prepared()
         await scene.servers.a.kill()
@@ -70,9 +66,17 @@ describe("the coordinator's host", () => {
         await scene.closes(ledger, 'rolled back', set)
     })
 
+    it('losing its power between PREPARE and COMMIT: the same, although nobody heard of it', async () => {
+        const ledger = await Ledger.open(scene.world)
+        const { gate, set } = await prepared()
+        await scene.servers.a.machine.losePower()
+        gate.drop()
+        await scene.revive()
+        await scene.closes(ledger, 'rolled back', set)
+    })
+
     for (const point of ['before state line', 'after state line', 'between commits', 'before write-back']) {
-        it(`killed after its COMMIT, the sidecar being ${point}: the set is committed everywhere when it is back`, async function () {
-            this.timeout(180_000)
+        it(`losing its power after its COMMIT, the sidecar being ${point}: the set is committed everywhere when it is back`, async () => {
             const ledger = await Ledger.open(scene.world)
             const [sidecar] = scene.sidecars
             await sidecar!.kill()
@@ -81,14 +85,13 @@ describe("the coordinator's host", () => {
             const set = await beginTransfer(scene.world, session)
             expect(await sendCommit(session)).to.equal('committed')
             await sidecar!.waitForLog(new RegExp(`stopped at fault point point="${point}"`))
-            await scene.servers.a.kill()
+            await scene.servers.a.machine.losePower()
             await scene.revive()
             await scene.closes(ledger, 'committed', set)
         })
     }
 
-    it('frozen between PREPARE and COMMIT goes on where it stood', async function () {
-        this.timeout(180_000)
+    it('frozen between PREPARE and COMMIT goes on where it stood', async () => {
         const ledger = await Ledger.open(scene.world)
         const { answer, gate, set } = await prepared()
         await scene.servers.a.machine.pause()
@@ -100,8 +103,7 @@ describe("the coordinator's host", () => {
         await scene.closes(ledger, 'committed', set)
     })
 
-    it('cut off from everyone commits for itself, and its nodes follow when it is back', async function () {
-        this.timeout(180_000)
+    it('cut off from everyone commits for itself, and its nodes follow when it is back', async () => {
         const ledger = await Ledger.open(scene.world)
         const { gate, set } = await prepared()
         const { machine } = scene.servers.a
@@ -119,8 +121,7 @@ describe("the coordinator's host", () => {
         await scene.closes(ledger, 'committed', set)
     })
 
-    it('cut off from its nodes tells a session that COMMITs in time, and rolls back everywhere', async function () {
-        this.timeout(180_000)
+    it('cut off from its nodes tells a session that COMMITs in time, and rolls back everywhere', async () => {
         const ledger = await Ledger.open(scene.world)
         const sessions = await Promise.all([1, 2, 3].map(() => scene.session()))
         const sets = []

@@ -20,8 +20,8 @@ const STRIKES: readonly Strike[] = [
         heal: ({ servers: { c } }) => c.start()
     },
     {
-        is: 'is killed, and starts under another address',
-        hit: ({ servers: { c } }) => c.kill(),
+        is: 'loses its power, and starts under another address',
+        hit: ({ servers: { c } }) => c.machine.losePower(),
         heal: async ({ servers: { c } }) => {
             await c.machine.move()
             await c.start()

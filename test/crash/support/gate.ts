@@ -43,4 +43,9 @@ export class ClosedGate {
     async open(): Promise<void> {
         await this.holder.end().catch(() => undefined)
     }
+
+    /** For a coordinator that is gone without a word: it would never answer to open(). */
+    drop(): void {
+        this.holder.connection.stream.destroy()
+    }
 }

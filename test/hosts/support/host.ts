@@ -49,13 +49,20 @@ export class Host {
         return [...this.#ports.values()][0]!.address
     }
 
-    /** As if its power was cut. What it had written and flushed is there when it starts again. */
+    /** All its processes at once; its kernel still ends their connections. What was flushed is there when it starts again. */
     async kill(): Promise<void> {
         if (await this.running()) await this.container.kill({ signal: 'SIGKILL' })
         await until(`${this.name} is dead`, async () => !(await this.running()))
     }
 
+    /** The same without a farewell: nobody hears of it. */
+    async losePower(): Promise<void> {
+        await this.unplug()
+        await this.kill()
+    }
+
     async start(): Promise<void> {
+        await this.plug()
         if (!(await this.running())) await this.container.start()
     }
 
@@ -98,7 +105,6 @@ export class Host {
     /** Up, running and reachable, whatever was done to it. */
     async revive(): Promise<void> {
         await this.resume()
-        await this.plug()
         await this.start()
     }
 
