@@ -7,7 +7,7 @@ SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build lint format test test-versions matrix hosts model chaos endurance install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test test-versions matrix hosts model chaos crashes test-chaos endurance install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -65,6 +65,13 @@ hosts: build ## run the tests on hosts of their own: containers on networks of t
 chaos: SECONDS ?= 60
 chaos: build ## break everything for SECONDS=60, SEED=fresh; PLAN=1 shows the plan (test/chaos)
 	@SECONDS=$(SECONDS) SEED=$(SEED) PLAN=$(PLAN) BUG=$(BUG) VERBOSE=$(VERBOSE) REPORT=$(REPORT) $(TS) test/chaos/chaos.ts
+
+crashes: ROUNDS ?= 10
+crashes: build ## time from crash to consistent, per kind of crash (test/chaos)
+	@ROUNDS=$(ROUNDS) REPORT=$(REPORT) $(TS) test/chaos/crashes.ts
+
+test-chaos: build ## short chaos runs, and bugs that they must find
+	@$(NODE) node_modules/mocha/bin/mocha.js $(MOCHA_ARGS) test/chaos/chaos.test.ts
 
 endurance: SECONDS ?= 3600
 endurance: RATE ?= 60
