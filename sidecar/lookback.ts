@@ -18,20 +18,17 @@ interface Parts {
  * is nowhere, and its set was complete. So the branches it had committed are looked up, the newest first, as those are the ones that
  * replication lost: until a whole batch is there.
  *
- * "aborted" proves the loss: on this time line nobody committed under that xid. So does an xid that was not handed out yet when it began:
- * one above what the node has come to, or above that of a set which ran there since. "committed" is taken for the branch itself; it is
- * another transaction's if the node has handed the xid out again to somebody who runs no sets, between its promotion and this first look.
- * Between one statement's reading of the xid and of the prepared branches, one may be finished: what is in progress and not prepared is
- * looked at again.
+ * "aborted" proves the loss: on this time line nobody committed under that xid. So does an xid that is still open, or not handed out
+ * yet, as the branch is not prepared; and one that was not handed out yet when the time line began, which is known from an xid of
+ * a set that ran there since. "committed" is taken for the branch itself; it is another transaction's if the node has handed the xid out
+ * again to somebody who runs no sets, between its promotion and this first look.
  *
- * Returns whether all of them were seen; if not, the next look begins anew. A crash before the end does the same: the node's new time
- * line is written down only after it.
+ * After a crash before the end it begins anew: the node's new time line is written down only then.
  */
-export async function lookBack(node: Node, timeline: string, { catalog, resolver, log, coordinator }: Parts): Promise<boolean> {
+export async function lookBack(node: Node, timeline: string, { catalog, resolver, log, coordinator }: Parts): Promise<void> {
     // What is done but not told yet would otherwise be missed: complete, and not in the table.
     await resolver.writeBack()
     const { number, name } = node.address
-    let clear = true
     let count = 0
     const gone = async (xids: readonly string[], gids: readonly string[]): Promise<ReadonlySet<string>> => {
         if (gids.length === 0) return new Set()
@@ -39,10 +36,8 @@ export async function lookBack(node: Node, timeline: string, { catalog, resolver
         // Read behind it: what another set has committed under one of these xids by then has its record by now.
         const first = await catalog.firstXidThere(number, timeline)
         const handedOutAnew = (xid: string): boolean => first !== null && BigInt(xid) >= BigInt(first)
-        const away = found.filter(({ prepared }) => !prepared)
-        const lost = away.filter(({ xid, status }) => status === 'aborted' || status === 'future' || handedOutAnew(xid))
-        if (away.some((one) => one.status === 'in progress' && !lost.includes(one))) clear = false
-        return new Set(lost.map(({ gid }) => gid))
+        const proof: readonly (string | null)[] = ['aborted', 'in progress', 'open']
+        return new Set(found.filter(({ xid, status }) => proof.includes(status) || handedOutAnew(xid)).map(({ gid }) => gid))
     }
     const cry = (sets: readonly string[]): void => {
         if (sets.length === 0) return
@@ -74,5 +69,4 @@ export async function lookBack(node: Node, timeline: string, { catalog, resolver
     } while (last !== undefined)
     if (count > 0)
         await catalog.noteEvent('node went back', undefined, number, `${count} sets that it had committed are gone there, and mixed`)
-    return clear
 }

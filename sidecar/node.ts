@@ -66,6 +66,7 @@ const MEMBERS = nodeSql('members')
 const STAKES = nodeSql('stakes')
 const LOOK_UP_FATE = nodeSql('look_up_fate')
 const STILL_COMMITTED = nodeSql('still_committed')
+const STILL_PREPARED = nodeSql('still_prepared')
 const END_SESSION = nodeSql('end_session')
 
 /**
@@ -164,12 +165,17 @@ export class Node {
         return found.status === 'committed' ? 'committed' : found.status === 'aborted' ? 'rolled back' : 'unknown'
     }
 
-    /** Whether branches that were committed here on another time line still are, in the same order (sidecar/lookback.ts). */
-    stillCommitted(
+    /**
+     * What is known here of branches that were committed here on another time line (sidecar/lookback.ts), those that are prepared left out.
+     * What is prepared is read first: a branch that is not has ended, so an xid that is still open afterwards is somebody else's.
+     */
+    async stillCommitted(
         xids: readonly string[],
         gids: readonly string[]
-    ): Promise<readonly { readonly gid: string; readonly xid: string; readonly status: string | null; readonly prepared: boolean }[]> {
-        return this.lookOnce(STILL_COMMITTED, [xids, gids])
+    ): Promise<readonly { readonly gid: string; readonly xid: string; readonly status: string | null }[]> {
+        const prepared = new Set((await this.lookOnce<{ gid: string }>(STILL_PREPARED, [gids])).map(({ gid }) => gid))
+        const found = await this.lookOnce<{ gid: string; xid: string; status: string | null }>(STILL_COMMITTED, [xids, gids])
+        return found.filter(({ gid }) => !prepared.has(gid))
     }
 
     async endSession({ pid, xact_start }: RemoteSession): Promise<boolean> {

@@ -195,7 +195,8 @@ export class Keeper {
     private async lookBack({ timeline }: Scan): Promise<void> {
         const catalog = this.parts.catalog()
         if (!this.mayHaveGoneBack || catalog === undefined || timeline === null) return
-        this.mayHaveGoneBack = !(await lookBack(this.node, timeline, { ...this.parts, catalog }))
+        await lookBack(this.node, timeline, { ...this.parts, catalog })
+        this.mayHaveGoneBack = false
     }
 
     private async lookAtMemberships(): Promise<void> {
