@@ -41,7 +41,7 @@ export interface Look {
     readonly synchronous: boolean
 }
 
-export type VerdictWord = 'commit' | 'rollback' | 'running' | 'lost' | 'stranger' | 'misplaced' | 'foreign'
+export type VerdictWord = 'commit' | 'rollback' | 'running' | 'lost' | 'purged' | 'stranger' | 'misplaced' | 'foreign'
 
 export interface Verdict {
     readonly gid: string

@@ -5,6 +5,7 @@
 -- row, before this snapshot was taken; if F holds in it, R tells for good.
 -- F without the snapshot: the set id's nonce names an earlier start of this very server on the same time line (every
 -- transaction of it is over), or its xid has been taken back by a crash (no running transaction has it).
+-- A set as old as those whose records were purged may have been one of them: a node restored from an old backup brings its branch back.
 -- A nonce that matches no start of this server is not ours to decide, whatever the xid says.
 create or replace function pglobalxact._decide(node integer, gids text[], xids text[])
 returns table (gid text, verdict text, reason text)
@@ -14,6 +15,7 @@ as $$
 #variable_conflict use_column
 declare
     own constant text := (select c.id from pglobalxact.coordinator c);
+    purged_to constant xid8 := (select c.purged_to from pglobalxact.coordinator c);
 begin
     if pg_is_in_recovery() then
         raise exception 'no decision is read from a server in recovery' using errcode = 'object_not_in_prerequisite_state';
@@ -23,6 +25,7 @@ begin
         when 'foreign' then 'not a gid of this coordinator'
         when 'misplaced' then format('the gid names node %s: this is a copy of that node, or the branch was prepared on the wrong node', g.node)
         when 'stranger' then 'no transaction of this database made it: a copy of the coordinator did, or someone by hand'
+        when 'purged' then 'commit records as old as it are not kept any more: it may have committed'
         when 'lost' then 'its local transaction ran on a time line that this server has left'
         when 'running' then 'its local transaction is still running'
         when 'commit' then case when f.gid is null then 'its local transaction committed' else format('forced by %s: %s', f.forced_by, f.reason) end
@@ -50,9 +53,11 @@ begin
               or pglobalxact._xid_state(g.xid) = 'future' then 'rollback'
             else 'running' end
         when pg_visible_in_snapshot(g.xid, pg_current_snapshot()) and not pglobalxact._left_behind(g.xid, s) then 'rollback'
-        else 'lost' end as verdict) d;
+        else 'lost' end as by_rule) v
+    cross join lateral (select case when v.by_rule = 'rollback' and f.gid is null and g.xid <= purged_to then 'purged'
+                                    else v.by_rule end as verdict) d;
 end
 $$;
 comment on function pglobalxact._decide(integer, text[], text[]) is
-    'Internal. Verdict for branches seen prepared on a node: commit, rollback, running, or one that is left alone (lost, stranger, misplaced, foreign).';
+    'Internal. Verdict for branches seen prepared on a node: commit, rollback, running, or one that is left alone (lost, purged, stranger, misplaced, foreign).';
 revoke all on function pglobalxact._decide(integer, text[], text[]) from public;

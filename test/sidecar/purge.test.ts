@@ -80,4 +80,23 @@ describe('the retention of commit records', () => {
         expect(await count('branch_record')).to.equal(0)
         expect(await outcome(open), 'nothing proves it any more').to.equal('unknown')
     })
+
+    it('leaves a branch of that age to a person: its record may have been among them', async () => {
+        const client = await world.connect()
+        const id = await addRow(world, client)
+        await client.query('select pglobalxact.await()')
+        const number = (await world.sql<{ n: number }>("select number as n from pglobalxact.node where name = 'b'"))[0]!.n
+        const gid = `pgx_${(await world.sql<{ id: string }>('select id from pglobalxact.coordinator'))[0]!.id}_${id}_${number}`
+        await restart()
+        await until('its record is gone', async () => (await count('commit_record')) === 0, { timeoutMs: 10_000 })
+        // As on a node restored from a backup of when it was prepared.
+        await world.node('b', `begin; create table restored (); prepare transaction '${gid}'`)
+        await until('it is left alone', async () => {
+            const rows = await world.admin('select state, last_error from pglobalxact.branches($1)', [id])
+            return rows[0]?.['state'] === 'left alone' && /not kept any more: it may have committed/.test(String(rows[0]['last_error']))
+        })
+        expect(await world.prepared()).to.deep.equal([gid])
+        await world.node('b', `rollback prepared '${gid}'`)
+        await world.settled()
+    })
 })
