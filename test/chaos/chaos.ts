@@ -1,13 +1,13 @@
 /**
  * make chaos SECONDS=60 SEED=7: sessions that run sets while everything around them fails, and then whether every server tells
  * the same. Without SEED a fresh one; PLAN=1 prints what would be done. Ends with "N passed, N failed" and a status that says
- * the same. BUG=name (bugs.ts) runs a copy with that bug, which must not pass.
+ * the same. REPORT=1 writes test/reports/chaos.md. BUG=name (bugs.ts) runs a copy with that bug, which must not pass.
  */
 import { randomInt } from 'node:crypto'
 import { plant } from './bugs'
 import { flag, number, tearDown } from './harness'
 import { makePlan, printPlan } from './plan'
-import { list, table } from './report'
+import { list, table, write } from './report'
 import { run } from './run'
 
 const SECONDS = number('SECONDS', 60)
@@ -31,6 +31,7 @@ async function main(): Promise<number> {
     })
     console.log(table(result))
     if (result.violations.length > 0) console.log(list(result))
+    if (flag('REPORT')) write(result, again)
     console.log(`again: ${again}`)
     const failed = result.violations.length > 0 ? 1 : 0
     console.log(`${1 - failed} passed, ${failed} failed`)

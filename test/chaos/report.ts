@@ -1,4 +1,6 @@
 /** What a run says at its end. */
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { percentile } from './stats'
 import type { Result } from './run'
 import { KINDS } from './plan'
@@ -37,3 +39,16 @@ export const list = ({ violations }: Pick<Result, 'violations'>): string =>
                 `VIOLATION  ${what}: ${sets.slice(0, 10).join(', ')}${sets.length > 10 ? ` and ${sets.length - 10} more` : ''}`
         )
         .join('\n')
+
+const REPORTS = resolve(__dirname, '..', 'reports')
+
+/** As Markdown for people, as JSON for whatever compares runs. */
+export function write(result: Result, command: string): void {
+    mkdirSync(REPORTS, { recursive: true })
+    const { windows, done, ...rest } = result
+    const verdict = result.violations.length === 0 ? 'Every server, the history and every client tell the same story.' : list(result)
+    writeFileSync(join(REPORTS, 'chaos.md'), `# Chaos\n\n    ${command} REPORT=1\n\n${verdict}\n\n${table(result)}\n`)
+    const figures = { p50: percentile(windows, 0.5), p99: percentile(windows, 0.99), worst: percentile(windows, 1) }
+    const faults = done.map(({ planned, result: how, why }) => ({ ...planned, result: how, why }))
+    writeFileSync(join(REPORTS, 'chaos.json'), `${JSON.stringify({ ...rest, halfCommitted: figures, faults })}\n`)
+}

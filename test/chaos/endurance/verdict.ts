@@ -26,7 +26,7 @@ export function judge(samples: readonly Sample[], missing: number, leftPrepared:
     const warm = samples.filter(({ at }) => at >= (samples.at(-1)?.at ?? 0) / 4)
     return [
         flat('resident memory of the sidecar', warm, (sample) => sample.rss),
-        flat('JavaScript heap of the sidecar', floors(warm), (sample) => sample.heap),
+        heap(warm),
         flat("memory of the sessions' backends", warm, (sample) => sample.backend),
         {
             what: 'state directory',
@@ -59,15 +59,19 @@ export function judge(samples: readonly Sample[], missing: number, leftPrepared:
     ]
 }
 
+/** Of samples after the warm-up. */
+export const heap = (warm: readonly Sample[]): Finding => flat('JavaScript heap of the sidecar', floors(warm), (sample) => sample.heap)
+
 export const tableBytes = (sample: Sample): number => sample.tables.reduce((sum, table) => sum + table.bytes, 0)
 export const deadRows = (sample: Sample): number => sample.tables.reduce((sum, table) => sum + table.dead, 0)
 
 const most = (samples: readonly Sample[], of: (sample: Sample) => number): number => Math.max(0, ...samples.map(of))
 
-/** Between two collections a heap grows: what counts is what it comes down to, here within each thirty samples. */
+/** Between two collections a heap grows: what counts is what it comes down to, here within each full thirty samples. */
 function floors(samples: readonly Sample[]): readonly Sample[] {
     const found: Sample[] = []
-    for (let from = 0; from < samples.length; from += 30) {
+    // A last group of a few samples has no floor: it would be any height between two collections.
+    for (let from = 0; from + Math.min(30, samples.length) <= samples.length; from += 30) {
         const some = samples.slice(from, from + 30)
         found.push(some.reduce((least, one) => (one.heap < least.heap ? one : least)))
     }

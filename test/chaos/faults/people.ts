@@ -82,6 +82,15 @@ export const resume = async (hit: Pick<Hit, 'ground'>): Promise<void> => void (a
 export const addNode = async (hit: Pick<Hit, 'ground' | 'on'>): Promise<void> =>
     void (await asDba(hit, 'select * from pglobalxact.add_node($1)', [hit.on]))
 
+/** It is refused as long as branches wait for the node, and under load some always do: so a DBA pauses for that moment. */
+async function removeNode(hit: Hit): Promise<void> {
+    await asDba(hit, "select pglobalxact.pause('chaos: a node is removed')")
+    const removed = (): Promise<boolean> => asDba(hit, 'select pglobalxact.remove_node($1)', [hit.on]).then(() => true)
+    await until('the node is removed', removed, { timeoutMs: 4000, everyMs: 50 }).finally(() =>
+        until('sets may begin', () => resume(hit).then(() => true))
+    )
+}
+
 const SERVERS = ['a', ...NODES]
 
 export const PEOPLE_KINDS: readonly Kind[] = [
@@ -124,14 +133,9 @@ export const PEOPLE_KINDS: readonly Kind[] = [
         name: 'node removed and added',
         on: NODES,
         resource: 'membership',
+        also: 'pause',
         lasts: [300, 1500],
-        strike: async (hit) => {
-            // Refused as long as branches wait for it.
-            await until('the node is removed', () => asDba(hit, 'select pglobalxact.remove_node($1)', [hit.on]).then(() => true), {
-                timeoutMs: 3000,
-                everyMs: 50
-            })
-        },
+        strike: removeNode,
         heal: addNode
     }
 ]
