@@ -7,6 +7,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../support/wait'
+import { AT_DEFAULTS } from '../support/world'
 import { ChaosClient } from './client'
 import type { Kind } from './faults/kind'
 import { Ground } from './ground'
@@ -31,7 +32,7 @@ interface Timing {
 }
 
 async function main(): Promise<number> {
-    const ground = await Ground.create()
+    const ground = await Ground.create([...AT_DEFAULTS, '--metrics', 'off'])
     const clients = Array.from({ length: CLIENTS }, (_, n) => new ChaosClient(ground, `k${n + 1}`, random(1, n)))
     for (const client of clients) client.start()
     const timings = new Map<string, Timing>()
@@ -68,8 +69,8 @@ async function main(): Promise<number> {
 }
 
 const ABOUT = `${CLIENTS} sessions run sets without pause, over a coordinator and three nodes. Each crash alone; what crashed is away for ${AWAY} ms. Counted from the moment it is
-there again until every set that was open then is finished on every node and written back. The sidecar looks every 200 ms and tries
-again at least every 500 ms.`
+there again until every set that was open then is finished on every node and written back. The sidecar runs
+with its defaults: it looks every second, and tries again after up to 30 s.`
 
 async function measure(ground: Ground, clients: readonly ChaosClient[], kind: Kind, on: string, roll: number) {
     const hit = { ground, on, roll, lasts: kind.name.includes(' as ') ? PATIENCE : AWAY, clients }

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { startCluster, type Cluster } from '../support/cluster'
-import { World } from '../support/world'
+import { AT_DEFAULTS, World } from '../support/world'
 import { Load, moneyMissing, prepareTables } from './endurance/load'
 import { write } from './endurance/report'
 import { takeSample, type Sample } from './endurance/sample'
@@ -19,14 +19,15 @@ const SESSIONS = 4
 const RETENTION = Math.max(5, Math.min(300, Math.round(SECONDS / 12)))
 const EVERY = Math.max(0.5, Math.min(10, SECONDS / 120))
 
-/** As a sidecar runs by default: the tests' own haste would only make it busier. */
-const AT_DEFAULTS = ['--scan-interval', '1000', '--retry-cap', '30000', '--node-timeout', '10000', '--metrics', '127.0.0.1:0']
-
 async function main(): Promise<number> {
     const [a, b, c] = (await Promise.all(
         ['a', 'b', 'c'].map((name) => startCluster({ name, settings: { shared_buffers: '64MB', ...KEEPS_COMMIT_TIMES } }))
     )) as [Cluster, Cluster, Cluster]
-    const world = await World.create({ name: 'endurance', clusters: { a, b, c }, sidecarArgs: AT_DEFAULTS })
+    const world = await World.create({
+        name: 'endurance',
+        clusters: { a, b, c },
+        sidecarArgs: [...AT_DEFAULTS, '--metrics', '127.0.0.1:0']
+    })
     await prepareTables(world)
     await world.sql(`update pglobalxact.coordinator set retention = make_interval(secs => ${RETENTION})`)
     const load = new Load(world, SESSIONS, RATE)

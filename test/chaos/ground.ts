@@ -16,7 +16,7 @@ import { KEEPS_COMMIT_TIMES } from './window'
 /** Few slots, so that a chaos run runs out of them by itself now and then. */
 const SETTINGS: Settings = { ...KEEPS_COMMIT_TIMES, max_prepared_transactions: 40, deadlock_timeout: '300ms' }
 /** Small state files are compacted often, an impatient sidecar retries often: more happens in a minute. */
-const ARGS = [
+const HASTY: readonly string[] = [
     '--scan-interval',
     '200',
     '--retry-cap',
@@ -27,7 +27,7 @@ const ARGS = [
     '4096',
     '--metrics',
     'off'
-] as const
+]
 const DISK_KB = 512
 const RESTART_DELAY = 300 // ms
 /** The sidecar ended as asked, was killed, or refused its state directory (full, at its start). Anything else is a bug. */
@@ -51,12 +51,13 @@ export class Ground {
         /** By node; "sidecar" and "clients" lead to the coordinator. */
         readonly links: ReadonlyMap<string, Proxy>,
         readonly disk: SmallDisk | undefined,
-        private readonly clusters: readonly Cluster[]
+        private readonly clusters: readonly Cluster[],
+        private readonly args: readonly string[]
     ) {
         this.watch = new Watch(world.stateDir, world.proxies, this.forced)
     }
 
-    static async create(): Promise<Ground> {
+    static async create(args = HASTY): Promise<Ground> {
         const clusters = await Promise.all(['a', ...NODES].map((name) => startCluster({ name, settings: SETTINGS })))
         const world = await World.create({
             name: 'chaos',
@@ -67,7 +68,7 @@ export class Ground {
         })
         await createTables(world)
         for (const name of NODES) {
-            await world.sql(`alter server ${name} options (add connect_timeout '2')`)
+            await world.sql(`alter server ${name} options (set connect_timeout '2')`)
             // A row that a branch in doubt holds must not hold the client for ever.
             await world.node(name, "alter role node_app set lock_timeout = '400ms'")
         }
@@ -75,7 +76,7 @@ export class Ground {
         if (!disk) console.error('    SKIPPED, the state directory is never full: no right to mount a file system here')
         const links = new Map(world.proxies)
         for (const name of ['sidecar', 'clients']) links.set(name, await startProxy(world.coordinator.port))
-        const ground = new Ground(world, links, disk, clusters)
+        const ground = new Ground(world, links, disk, clusters, args)
         ground.supervising = ground.supervise()
         await until('the sidecar acts', () => ground.sidecars.at(-1)?.logs.some((line) => / acting /.test(line)))
         for (const name of NODES) await world.admin('select * from pglobalxact.add_node($1)', [name])
@@ -156,7 +157,7 @@ export class Ground {
     private launch(): void {
         const url = new URL(this.world.sidecarUrl)
         url.port = String(this.links.get('sidecar')!.port)
-        const sidecar = startSidecar({ stateDir: this.world.stateDir, databaseUrl: url.href, args: ARGS })
+        const sidecar = startSidecar({ stateDir: this.world.stateDir, databaseUrl: url.href, args: this.args })
         this.sidecars.push(sidecar)
         void sidecar.exit.then((code) => this.ended.push({ code, last: sidecar.logs.slice(-3).join(' / ') }))
     }

@@ -2,7 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
-import { SIDECAR_ARGUMENTS, type Figure } from '../crash/matrix/figures'
+import type { Figure } from '../crash/matrix/figures'
+import { AT_DEFAULTS } from '../support/world'
 
 const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(2)} s`
 
@@ -42,7 +43,7 @@ function report(figures: readonly Figure[]): string {
         'and coordinator, nodes, `outcome()` and what the client was told must agree, with no branch prepared and no line in the state files.',
         `${figures.length} cases at ${new Set(figures.map(({ point }) => point)).size} points, all of which passed.`,
         '',
-        `PostgreSQL ${versions}; sidecar with ${SIDECAR_ARGUMENTS.join(' ')} (its defaults); ${availableParallelism()} CPUs, ${cpus()[0]?.model ?? 'unknown'}.`,
+        `PostgreSQL ${versions}; sidecar with ${AT_DEFAULTS.join(' ')} (its defaults); ${availableParallelism()} CPUs, ${cpus()[0]?.model ?? 'unknown'}.`,
         '',
         '*Crash to consistent* is the time from the deaths until no branch is prepared anywhere and every server has the one outcome, the restart',
         'of what died included; *back to consistent* the part of it from the moment when all that died was started again (servers',

@@ -2,7 +2,6 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from 'pg'
-import { binaries } from './binaries'
 import { startCluster, type Cluster, type Login } from './cluster'
 import { runCommand, startSidecar, type Sidecar } from './process'
 import { startProxy, type Proxy } from './proxy'
@@ -41,6 +40,9 @@ export function sharedCluster(name: string): Promise<Cluster> {
     shared.set(name, known)
     return known
 }
+
+/** What a sidecar does by itself, for figures: these undo the haste that makes tests short. */
+export const AT_DEFAULTS = ['--scan-interval', '1000', '--retry-cap', '30000', '--node-timeout', '10000'] as const
 
 const quickly = ['--scan-interval', '200', '--retry-cap', '500', '--node-timeout', '3000'] as const
 
@@ -126,10 +128,8 @@ export class World {
     /** The foreign server and user mappings of a node. */
     async createServer(name: string, cluster = this.nodes.get(name)!, database = this.database): Promise<void> {
         const port = this.proxies.get(name)?.port ?? cluster.port
-        // What doctor() asks for where dblink's connecting cannot be interrupted.
-        const patience = (await binaries()).major < 16 ? ", connect_timeout '5'" : ''
         await this.sql(`
-      create server ${name} foreign data wrapper dblink_fdw options (host '${cluster.peerName}', port '${port}', dbname '${database}'${patience});
+      create server ${name} foreign data wrapper dblink_fdw options (host '${cluster.peerName}', port '${port}', dbname '${database}', connect_timeout '5');
       grant usage on foreign server ${name} to app, pglobalxact;
       create user mapping for app server ${name} options (user 'node_app', password '${PASSWORDS.node_app}');
       create user mapping for pglobalxact server ${name} options (user 'node_sidecar', password '${PASSWORDS.node_sidecar}')`)

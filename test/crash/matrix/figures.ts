@@ -1,6 +1,7 @@
 /** How long it took, case by case, for test/reports/matrix.ts to sum up. */
 import { appendFileSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { AT_DEFAULTS } from '../../support/world'
 import type { Case } from './cases'
 
 export interface Figure {
@@ -18,8 +19,7 @@ export interface Figure {
 const directory = process.env['PGLOBALXACT_TEST_FIGURES']
 
 /** Figures for publication are those of a sidecar as people run it; otherwise it looks more often, and the tests are shorter. */
-export const SIDECAR_ARGUMENTS = ['--scan-interval', '1000', '--retry-cap', '30000', '--node-timeout', '10000']
-export const sidecarArguments = (): readonly string[] => (directory ? SIDECAR_ARGUMENTS : [])
+export const sidecarArguments = (): readonly string[] => (directory ? AT_DEFAULTS : [])
 
 /** Several cases at a time would take each other's time. */
 export const lanes = (usual: number): number => (directory ? 1 : usual)
