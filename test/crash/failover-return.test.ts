@@ -83,6 +83,7 @@ describe('the old primary comes back after a failover', () => {
         const { world } = pair
         await world.sidecar!.stop()
         await world.startSidecar(['--fault-point', faultPoint])
+        await world.nodesReached()
         const load = new Load(world, { most: 1, sessions: 1 })
         await load.more(1)
         await load.end()

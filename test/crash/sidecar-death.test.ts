@@ -30,6 +30,7 @@ describe('a sidecar that gets SIGKILL', () => {
     /** Starts a sidecar that stops itself there, commits a set, and waits until it has stopped. */
     async function stoppedAt(point: string): Promise<string> {
         const sidecar = await world.startSidecar(['--fault-point', point])
+        await world.nodesReached()
         const set = await commitOne()
         await sidecar.waitForLog(new RegExp(`stopped at fault point point="${point}"`))
         return set

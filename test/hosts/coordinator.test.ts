@@ -81,6 +81,7 @@ describe("the coordinator's host", function () {
             const [sidecar] = scene.sidecars
             await sidecar!.kill()
             await sidecar!.start('--fault-point', point)
+            await scene.world.nodesReached()
             const session = await scene.session()
             const set = await beginTransfer(scene.world, session)
             expect(await sendCommit(session)).to.equal('committed')

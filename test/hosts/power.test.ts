@@ -20,6 +20,7 @@ describe('a power failure', function () {
         const ledger = await Ledger.open(world)
         await sidecar!.kill()
         await sidecar!.start('--fault-point', 'between commits')
+        await world.nodesReached()
         const decided = await scene.session()
         const committed = await beginTransfer(world, decided)
         expect(await sendCommit(decided)).to.equal('committed')

@@ -155,6 +155,14 @@ export class World {
         }))
     }
 
+    /** The sidecar that acts has looked at every node: before that it has nobody to send anything to, when a set is decided. */
+    async nodesReached(): Promise<void> {
+        const reached =
+            'select from pglobalxact.node_status n, pglobalxact.sidecar s ' +
+            "where s.acting and n.checked_at > s.started_at and n.reachable and n.fence = 'held'"
+        await until('the sidecar has looked at every node', async () => (await this.sql(reached)).length === this.nodes.size)
+    }
+
     login(user: 'app' | 'dba' | 'watcher' | 'pglobalxact'): Required<Login> {
         return { database: this.database, user, password: PASSWORDS[user] }
     }

@@ -153,13 +153,8 @@ async function stopping(world: World, point: FaultPoint): Promise<{ readonly sto
 /** ... and that reaches both nodes before: otherwise it would have nothing to send when a set is decided. */
 async function stoppingAndActing(world: World, point: FaultPoint): ReturnType<typeof stopping> {
     const stop = await stopping(world, point)
-    const sql =
-        'select from pglobalxact.node_status n, pglobalxact.sidecar s ' +
-        "where s.pid = $1 and n.checked_at > s.started_at and n.reachable and n.fence = 'held'"
-    await until(
-        'the sidecar has looked at both nodes',
-        async () => (await world.sql(sql, [world.sidecar!.pid])).length === world.nodes.size
-    )
+    await world.sidecar!.waitForLog(/ acting /)
+    await world.nodesReached()
     return stop
 }
 
