@@ -43,8 +43,9 @@ test-versions: build test/versions/node_modules/.package-lock.json ## run the te
 	@$(TS) test/run.ts --lanes $(LANES) --versions '$(VERSIONS)' $(VERSION_TESTS) -- $(MOCHA_ARGS)
 
 VERSION_TESTS ?= test/sql test/sidecar test/crash
-test/versions/node_modules/.package-lock.json: test/versions/package-lock.json test/versions/package.json
-	@$(NPM) ci --silent --no-fund --no-audit --prefix test/versions
+# No lock file: npm ci does not find one package under several names in it. The versions are exact.
+test/versions/node_modules/.package-lock.json: test/versions/package.json
+	@$(NPM) install --no-package-lock --silent --no-fund --no-audit --prefix test/versions
 	@touch $@
 
 # One case at a time, with the sidecar's defaults: what is measured is written to test/reports/crash-matrix.md.

