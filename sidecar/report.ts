@@ -34,8 +34,11 @@ const DUE = 5000 // ms after which a node's row is written again though nothing 
 
 /** Tells the coordinator what is to be seen at one node, for people to read: only what changed since it was last told. */
 export class Report {
-    /** The rows last told, and whom. To another connection all is told anew: an earlier sidecar's rows may stand there, or a failover have lost ours. */
-    private shown: { readonly to: Catalog; readonly rows: ReadonlyMap<string, string> } | undefined
+    /**
+     * The rows last told, and whom, and whether all other rows were removed then. To another connection all is told anew: an earlier
+     * sidecar's rows may stand there, or a failover have lost ours.
+     */
+    private shown: { readonly to: Catalog; readonly rows: ReadonlyMap<string, string>; readonly alone: boolean } | undefined
     private stakes = new Map<string, Stake>()
     private stakesAt = 0
     private toldAt = 0
@@ -57,10 +60,11 @@ export class Report {
         await this.weigh(bare, view)
         const rows = bare.map((row) => ({ ...row, ...this.stakes.get(row.gid) }))
         const next = new Map(rows.map((row) => [row.gid, JSON.stringify(row)]))
-        const told = this.shown?.to === catalog ? this.shown.rows : undefined
-        const changed = rows.filter((row) => told?.get(row.gid) !== next.get(row.gid))
+        const last = this.shown?.to === catalog ? this.shown : undefined
+        const changed = rows.filter((row) => last?.rows.get(row.gid) !== next.get(row.gid))
         // Never reached yet: what an earlier sidecar saw there is still the last that is known.
-        const gone = told === undefined ? (view.seen === undefined ? [] : undefined) : [...told.keys()].filter((gid) => !next.has(gid))
+        const alone = last?.alone === true || view.seen !== undefined
+        const gone = alone && !last?.alone ? undefined : [...(last?.rows.keys() ?? [])].filter((gid) => !next.has(gid))
         const status = this.status(view)
         const gist = JSON.stringify([
             status.reachable,
@@ -75,7 +79,7 @@ export class Report {
         if (changed.length === 0 && gone?.length === 0 && !due) return
         if (this.retired) return
         await catalog.observe([status], changed, gone)
-        this.shown = { to: catalog, rows: next }
+        this.shown = { to: catalog, rows: next, alone }
         this.gist = gist
         this.toldAt = Date.now()
     }
