@@ -6,7 +6,8 @@ language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
     select n.name, s.reachable, date_trunc('second', clock_timestamp() - s.since), round(s.latency_ms::numeric, 1), s.version,
-           s.prepared_used, s.prepared_max - s.prepared_used, date_trunc('second', clock_timestamp() - s.oldest_prepared_at),
+           case when s.reachable then s.prepared_used end, case when s.reachable then s.prepared_max - s.prepared_used end,
+           date_trunc('second', clock_timestamp() - s.oldest_prepared_at),
            s.finishing_as, s.can_finish,
            (select count(*)::integer from pglobalxact.open_branch b
             where b.node = n.number and b.state not in ('open', 'running', 'committed', 'rolled back', 'unknown', 'lost', 'forced commit', 'forced rollback')),
@@ -22,6 +23,6 @@ as $$
 $$;
 comment on function pglobalxact.nodes() is
     'The nodes as the sidecar last saw them, lost and unreachable ones first: since when, latency in ms, prepared slots used (by anyone) and free, age of the oldest prepared '
-    'transaction (of anyone), the role that finishes branches there and the owners whose branches it may finish, sets waiting for the node, its standbys, and who holds the fence. While no sidecar acts, last_error says how old all this is.';
+    'transaction (of anyone; null, like the slots, while the node is unreachable), the role that finishes branches there and the owners whose branches it may finish, sets waiting for the node, its standbys, and who holds the fence. While no sidecar acts, last_error says how old all this is.';
 revoke all on function pglobalxact.nodes() from public;
 grant execute on function pglobalxact.nodes() to pglobalxact_monitor;
