@@ -5,7 +5,7 @@ import type { Client } from 'pg'
 import { startCluster, type Cluster, type Login } from './cluster'
 import { runCommand, startSidecar, type Sidecar } from './process'
 import { startProxy, type Proxy } from './proxy'
-import { until } from './wait'
+import { until, type UntilOptions } from './wait'
 import { workDir } from './workdir'
 
 /** Passwords of the roles below, all different so that a log can be searched for them. */
@@ -156,11 +156,11 @@ export class World {
     }
 
     /** The sidecar that acts has looked at every node: before that it has nobody to send anything to, when a set is decided. */
-    async nodesReached(): Promise<void> {
+    async nodesReached(patience: UntilOptions = {}): Promise<void> {
         const reached =
             'select from pglobalxact.node_status n, pglobalxact.sidecar s ' +
-            "where s.acting and n.checked_at > s.started_at and n.reachable and n.fence = 'held'"
-        await until('the sidecar has looked at every node', async () => (await this.sql(reached)).length === this.nodes.size)
+            "where n.checked_at > s.started_at and n.reachable and n.fence = 'held' and exists (select from pglobalxact._sidecar_pid())"
+        await until('the sidecar has looked at every node', async () => (await this.sql(reached)).length === this.nodes.size, patience)
     }
 
     login(user: 'app' | 'dba' | 'watcher' | 'pglobalxact'): Required<Login> {

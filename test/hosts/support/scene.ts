@@ -63,11 +63,7 @@ export class Scene {
             "select pg_terminate_backend(pid, 10000) from pg_stat_activity where application_name = 'test' and pid <> pg_backend_pid()"
         )
         if (!(await this.sidecars[0]!.running())) await this.sidecars[0]!.start()
-        await until(
-            'a sidecar acts, and both nodes are reachable',
-            async () => (await this.world.admin('select from pglobalxact.nodes() where reachable and fence = $1', ['held'])).length === 2,
-            LONG
-        )
+        await this.world.nodesReached(LONG)
     }
 
     async session(): Promise<Session> {

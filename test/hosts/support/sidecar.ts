@@ -8,7 +8,11 @@ const PID = `${LOGS}/sidecar.pid`
 /** As impatient as in the other tests. */
 const QUICKLY = ['--scan-interval', '200', '--retry-cap', '500', '--node-timeout', '3000'] as const
 
-const RUN = `echo $$ >${PID}; exec ${NODE} ${PRODUCT}/dist/main.js run --state-dir ${STATE} "$@" >>${LOG} 2>&1`
+/** When a process began, in ticks since the machine did: its number may be another's after a restart of the host. */
+const began = (pid: string): string => `"$(sed 's/.*) //' /proc/${pid}/stat 2>/dev/null | cut -d ' ' -f 20)"`
+const RUN = `echo $$ ${began('$$')} >${PID}; exec ${NODE} ${PRODUCT}/dist/main.js run --state-dir ${STATE} "$@" >>${LOG} 2>&1`
+
+const RUNS = `read -r pid at <${PID} && [ ${began('$pid')} = "$at" ]`
 
 /** A takeover waits until the old one's connections are given up by those at their other ends. */
 const PATIENCE_MS = 60_000
@@ -43,11 +47,11 @@ export class HostSidecar {
     }
 
     async signal(name: 'KILL' | 'CONT'): Promise<void> {
-        await this.host.run('/bin/sh', '-c', `kill -${name} "$(cat ${PID})" 2>/dev/null`)
+        await this.host.run('/bin/sh', '-c', `${RUNS} && kill -${name} $pid`)
     }
 
     async running(): Promise<boolean> {
-        return (await this.host.running()) && (await this.host.run('/bin/sh', '-c', `kill -0 "$(cat ${PID})" 2>/dev/null`)).code === 0
+        return (await this.host.running()) && (await this.host.run('/bin/sh', '-c', RUNS)).code === 0
     }
 
     /** A line that it has printed since it was started, or after line `from` of that. */
