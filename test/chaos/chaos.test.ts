@@ -10,7 +10,7 @@ import { makePlan, printPlan } from './plan'
 import { list, table } from './report'
 import { run } from './run'
 
-const SECONDS = number('PGLOBALXACT_CHAOS_SECONDS', 30)
+const SECONDS = number('PGLOBALXACT_CHAOS_SECONDS', 60)
 const FIXED = 19870
 const FRESH = number('PGLOBALXACT_CHAOS_SEED', randomInt(1, 2 ** 32))
 const WITH_BUG = 9 // seconds

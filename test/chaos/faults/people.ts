@@ -82,11 +82,15 @@ export const resume = async (hit: Pick<Hit, 'ground'>): Promise<void> => void (a
 export const addNode = async (hit: Pick<Hit, 'ground' | 'on'>): Promise<void> =>
     void (await asDba(hit, 'select * from pglobalxact.add_node($1)', [hit.on]))
 
+/** Other faults go on meanwhile, and the node has to answer for once. */
+const PATIENTLY = { timeoutMs: 10_000, everyMs: 50 }
+
 /** It is refused as long as branches wait for the node, and under load some always do: so a DBA pauses for that moment. */
 async function removeNode(hit: Hit): Promise<void> {
-    await asDba(hit, "select pglobalxact.pause('chaos: a node is removed')")
+    const paused = (): Promise<boolean> => asDba(hit, "select pglobalxact.pause('chaos: a node is removed')").then(() => true)
+    await until('sets are paused', paused, PATIENTLY)
     const removed = (): Promise<boolean> => asDba(hit, 'select pglobalxact.remove_node($1)', [hit.on]).then(() => true)
-    await until('the node is removed', removed, { timeoutMs: 4000, everyMs: 50 }).finally(() =>
+    await until('the node is removed', removed, PATIENTLY).finally(() =>
         until('sets may begin', () => resume(hit).then(() => true))
     )
 }
