@@ -23,6 +23,7 @@ declare
     p text;
     escapes boolean;
     in_word boolean := false;     -- what comes next would continue a name
+    continued boolean := false;   -- the piece just read did
     after_escapes boolean := false; -- an E'' literal has just ended: behind a line break it may go on
     line_broken boolean := false;
 begin
@@ -31,8 +32,8 @@ begin
         out := out + 1;
         if p = '''' then
             escapes := after_escapes and line_broken
-                or (i > 1 and piece[i - 1] collate "C" ~ '(^|[\x01-/:-@\[-^`{-\x7f])[eE]$'
-                    and not (length(piece[i - 1]) = 1 and i > 2 and piece[i - 2] = '$'));
+                or (i > 1 and piece[i - 1] collate "C" ~ '(^|[\x01-/:-@\[-^`{-\x7f])[[:digit:]]*[eE]$'
+                    and not (continued and piece[i - 1] collate "C" ~ '^[[:digit:]]*[eE]$'));
             i := i + 1;
             loop
                 exit when i > last;
@@ -108,6 +109,7 @@ begin
             bare[out] := ' '''' ';
         else
             bare[out] := p;
+            continued := in_word;
             -- A number is no name, but letters behind its digits begin one.
             in_word := p = '$' and in_word
                 or p collate "C" ~ '(^|[\x01-/:-@\[-^`{-\x7f])[[:digit:]]*[^\x01-@\[-^`{-\x7f][^\x01-/:-@\[-^`{-\x7f]*$'
