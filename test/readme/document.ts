@@ -113,7 +113,8 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
     [/\b[0-9a-f]{8}\b/g, '<hex>'],
     [/\bpid \d+/gi, '<pid>'],
     [/\bxid=\d+/g, '<xid>'],
-    [/(?<![\d.])\d+\.\d+(?![\d.])/g, '<number>']
+    [/(?<![\d.])\d+\.\d+(?![\d.])/g, '<number>'],
+    [/in column "\w+" \(position (\d+)\)/g, 'in column $1'] // PostgreSQL 18's words
 ]
 
 /** Columns of no interest to a comparison, wherever they appear. */

@@ -90,9 +90,7 @@ async function removeNode(hit: Hit): Promise<void> {
     const paused = (): Promise<boolean> => asDba(hit, "select pglobalxact.pause('chaos: a node is removed')").then(() => true)
     await until('sets are paused', paused, PATIENTLY)
     const removed = (): Promise<boolean> => asDba(hit, 'select pglobalxact.remove_node($1)', [hit.on]).then(() => true)
-    await until('the node is removed', removed, PATIENTLY).finally(() =>
-        until('sets may begin', () => resume(hit).then(() => true))
-    )
+    await until('the node is removed', removed, PATIENTLY).finally(() => until('sets may begin', () => resume(hit).then(() => true)))
 }
 
 const SERVERS = ['a', ...NODES]
