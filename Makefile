@@ -52,7 +52,7 @@ test/versions/node_modules/.package-lock.json: test/versions/package.json
 matrix: build ## everything killed at every step of the protocol, with the time from crash to consistent
 	@figures=$$(mktemp -d) && trap 'rm -rf "$$figures"' EXIT && \
 	  PGLOBALXACT_TEST_FIGURES=$$figures $(NODE) node_modules/mocha/bin/mocha.js $(MOCHA_ARGS) test/crash/matrix.test.ts && \
-	  $(TS) test/reports/matrix.ts $$figures
+	  $(TS) test/crash/matrix/report.ts $$figures
 
 # Needs spin and gcc, no server.
 model: node_modules ## check the model of the protocol in all its states (test/model)

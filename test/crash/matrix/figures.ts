@@ -1,4 +1,4 @@
-/** How long it took, case by case, for test/reports/matrix.ts to sum up. */
+/** How long it took, case by case, for report.ts to sum up. */
 import { appendFileSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { AT_DEFAULTS } from '../../support/world'

@@ -1,9 +1,9 @@
-/** Sums up what a run of the kill matrix measured (make matrix), as crash-matrix.md beside this file. */
+/** Sums up what a run of the kill matrix measured (make matrix), as test/reports/crash-matrix.md. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
-import type { Figure } from '../crash/matrix/figures'
-import { AT_DEFAULTS } from '../support/world'
+import type { Figure } from './figures'
+import { AT_DEFAULTS } from '../../support/world'
 
 const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(2)} s`
 
@@ -65,4 +65,4 @@ const figures = readFileSync(join(directory, 'crash-matrix.jsonl'), 'utf8')
     .trimEnd()
     .split('\n')
     .map((line) => JSON.parse(line) as Figure)
-writeFileSync(join(__dirname, 'crash-matrix.md'), report(figures))
+writeFileSync(join(__dirname, '..', '..', 'reports', 'crash-matrix.md'), report(figures))
