@@ -23,6 +23,7 @@ interface Sum {
 }
 
 const PARTS = 8 // a set of files is cut into: few enough to share servers among files, enough to keep all lanes busy to the end
+const LINGER = 60_000 // ms that a process may live on behind its summary, when all is done and cleaned up: now and then one spins for ever at its end
 const root = join(__dirname, '..')
 
 function testsIn(path: string): string[] {
@@ -51,25 +52,31 @@ function counted(output: string, word: keyof Sum): number {
 
 function mocha({ files, version }: Part, args: readonly string[], alone: boolean): Promise<Sum> {
     const env = { ...process.env, ...(version === undefined ? {} : { PGLOBALXACT_TEST_PG_VERSION: version }) }
-    const child = spawn(process.execPath, [join(root, 'node_modules/mocha/bin/mocha.js'), ...args, ...files], {
+    const child = spawn(process.execPath, [join(root, 'node_modules/mocha/bin/mocha.js'), '--exit', ...args, ...files], {
         cwd: root,
         env,
         stdio: ['ignore', 'pipe', 'pipe']
     })
     const name = version === undefined ? '' : `PostgreSQL ${version}: `
     let output = ''
+    let ending: NodeJS.Timeout | undefined
+    let ended = false
     const keep = (text: string): void => {
         output += text
         if (alone) process.stdout.write(text)
+        if (ending !== undefined || !/^ {2}\d+ passing \(/m.test(output)) return
+        ending = setTimeout(() => (ended = child.kill('SIGKILL')), LINGER)
     }
     child.stdout.setEncoding('utf8').on('data', keep)
     child.stderr.setEncoding('utf8').on('data', keep)
     return new Promise((resolve) => {
         child.on('close', (code, signal) => {
+            clearTimeout(ending)
             if (!alone) process.stdout.write(`\n${name}${files.join(' ')}\n${output}`)
             const sum = { passing: counted(output, 'passing'), pending: counted(output, 'pending'), failing: counted(output, 'failing') }
             // It can also fail without a failing test: a file that cannot be read, a crash of the runner, something left running.
-            if (code !== 0 && sum.failing === 0) {
+            if (ended) console.log(`\n${name}mocha was done and did not end: killed`)
+            else if (code !== 0 && sum.failing === 0) {
                 sum.failing = 1
                 console.log(`\n${name}mocha ended with ${signal ?? `exit code ${code}`}`)
             }

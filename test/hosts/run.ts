@@ -63,7 +63,7 @@ async function prepare(directory: string, image: string, known: string | undefin
 
 function mocha(): Promise<number> {
     const given = process.argv.slice(2)
-    const args = [MOCHA, ...given, ...(given.some((word) => word.endsWith('.test.ts')) ? [] : ['test/hosts/**/*.test.ts'])]
+    const args = [MOCHA, '--exit', ...given, ...(given.some((word) => word.endsWith('.test.ts')) ? [] : ['test/hosts/**/*.test.ts'])]
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' })
     register(child, 'mocha', 'TERM')
     return new Promise((done) => child.once('close', (code) => done(code ?? 1)))
