@@ -45,12 +45,17 @@ function cut(files: readonly string[], parts: number): string[][] {
     return cutInto.filter((part) => part.length > 0)
 }
 
+/** What mocha says of the tests that failed, which is all that stands behind its summary. */
+function failuresIn(output: string): string {
+    return [...output.matchAll(/^ +\d+ failing\n([^]*)/gm)].at(-1)?.[1]?.trimEnd() ?? ''
+}
+
 /** The number before a word of mocha's summary, which is the last place where it stands. */
 function counted(output: string, word: keyof Sum): number {
     return Number([...output.matchAll(new RegExp(`^ +(\\d+) ${word}\\b`, 'gm'))].at(-1)?.[1] ?? 0)
 }
 
-function mocha({ files, version }: Part, args: readonly string[], alone: boolean): Promise<Sum> {
+function mocha({ files, version }: Part, args: readonly string[], alone: boolean): Promise<[Sum, string]> {
     const env = { ...process.env, ...(version === undefined ? {} : { PGLOBALXACT_TEST_PG_VERSION: version }) }
     const child = spawn(process.execPath, [join(root, 'node_modules/mocha/bin/mocha.js'), '--exit', ...args, ...files], {
         cwd: root,
@@ -80,7 +85,8 @@ function mocha({ files, version }: Part, args: readonly string[], alone: boolean
                 sum.failing = 1
                 console.log(`\n${name}mocha ended with ${signal ?? `exit code ${code}`}`)
             }
-            resolve(sum)
+            const failures = failuresIn(output)
+            resolve([sum, failures === '' ? '' : `${name}${failures}`])
         })
     })
 }
@@ -98,16 +104,18 @@ async function main(): Promise<void> {
     const cuts = cut(files, Math.min(PARTS, files.length))
     const parts = versions.flatMap((version) => cuts.map((files): Part => ({ files, version })))
     const total: Sum = { passing: 0, pending: 0, failing: 0 }
+    const failures: string[] = []
     const lane = async (): Promise<void> => {
         for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
-            const sum = await mocha(part, mochaArgs, cuts.length * versions.length === 1)
+            const [sum, failed] = await mocha(part, mochaArgs, cuts.length * versions.length === 1)
+            if (failed !== '') failures.push(failed)
             for (const word of ['passing', 'pending', 'failing'] as const) total[word] += sum[word]
         }
     }
     const started = Date.now()
     await Promise.all(Array.from({ length: Number(values.lanes) }, lane))
     console.log(`\nin all, ${Math.round((Date.now() - started) / 1000)} s:\n\n  ${total.passing} passing\n  ${total.pending} pending`)
-    if (total.failing > 0) console.log(`  ${total.failing} failing`)
+    if (total.failing > 0) console.log(`  ${total.failing} failing\n\n${failures.join('\n')}`)
     process.exitCode = total.failing === 0 ? 0 : 1
 }
 
