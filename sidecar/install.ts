@@ -37,11 +37,16 @@ export async function install(config: Config, say: Say): Promise<void> {
         await client.query("select set_config('role', 'none', false), set_config('search_path', 'pg_catalog', false)")
         const loopback = await createLoopback(client)
         await client.query("select set_config('role', 'pglobalxact', false)")
-        await applyCode(client, { 'extschema:dblink': dblink, loopback_role: loopback, 'node:prepared': nodeSql('prepared') })
-        await client.query("select set_config('role', 'none', false)")
         const { rows } = await client.query<{ id: string; name: string }>(
             'select id, current_database() as name from pglobalxact.coordinator'
         )
+        await applyCode(client, {
+            coordinator: rows[0]!.id,
+            'extschema:dblink': dblink,
+            loopback_role: loopback,
+            'node:prepared': nodeSql('prepared')
+        })
+        await client.query("select set_config('role', 'none', false)")
         say(`pglobalxact is installed in database "${rows[0]!.name}" as coordinator ${rows[0]!.id}.`)
         say(
             'Next: start the sidecar (npx pglobalxact run --state-dir DIR), then make foreign servers nodes with pglobalxact.add_node(server).'

@@ -1,20 +1,20 @@
--- Enters a branch that the program prepares itself, on its own connection. Writes commit_record and branch_record.
+-- Enters a branch that the program prepares itself, on its own connection. Writes commit_record; branch_record is written at COMMIT.
 create or replace function pglobalxact.enlist(node text)
 returns text
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    b record;
-    verify constant boolean := coalesce(nullif(current_setting('pglobalxact.verify_enlisted', true), '')::boolean, true);
+    b constant record := pglobalxact._join_set(node, 'enlist', quote_ident(current_user)::regrole::oid);
 begin
-    b := pglobalxact._join_set(node, 'enlist', quote_ident(current_user)::regrole::oid);
-    if b.fresh then
+    if b.fresh and pglobalxact._has_leftovers(b.gid, b.connection) then
         -- An older branch of this session could hold the very locks that the program will wait for.
-        perform pglobalxact._end_leftovers(b.connection, true);
-        if verify and not b.connection = any (coalesce(@extschema:dblink@.dblink_get_connections(), '{}')) then
-            perform pglobalxact._connect(b.connection, node);
-        end if;
+        perform pglobalxact._end_leftovers(b.gid, b.connection);
+    end if;
+    if b.fresh and coalesce(nullif(current_setting('pglobalxact.verify_enlisted', true), '')::boolean, true)
+       and not pglobalxact._seems_connected(b.connection) then
+        perform pglobalxact._drop_connection(b.connection);
+        perform pglobalxact._connect(b.connection, node);
     end if;
     return b.gid;
 end

@@ -1,4 +1,4 @@
--- Reads rows from a node as part of the current transaction's set. Writes commit_record and branch_record.
+-- Reads rows from a node as part of the current transaction's set. Writes commit_record; branch_record is written at COMMIT.
 -- Two round trips: the first opens the branch and asks for the column types, the second fetches the rows.
 create or replace function pglobalxact.query(node text, sql text)
 returns setof record

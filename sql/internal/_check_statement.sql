@@ -17,9 +17,7 @@ begin
         raise exception 'there is no SQL to run on the node'
             using errcode = 'invalid_parameter_value', hint = 'Give a statement, such as: select pglobalxact.exec(''b'', ''update t set n = n + 1'');';
     end if;
-    -- Only text that could hold such a command, or only comments, is worth taking apart.
-    if sql collate "C" !~* '\m(begin|start|commit|end|rollback|abort|savepoint|release|prepare|stdin|stdout)\M'
-       and sql collate "C" !~ '^[\s;]*(--|/\*)' then
+    if not pglobalxact._is_suspect(sql) then
         return;
     end if;
     bare := pglobalxact._bare_sql(sql);

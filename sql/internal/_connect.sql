@@ -22,7 +22,8 @@ begin
     -- only reach this server's log. Literals mean there what they mean to _bare_sql. A remote statement ends soon after this session is gone.
     begin
         perform @extschema:dblink@.dblink_exec(connection, format(
-            'set application_name = %L; set client_min_messages = error; set standard_conforming_strings = on', pglobalxact._session_name()));
+            'set application_name = %L; set client_min_messages = error; set standard_conforming_strings = on; ', pglobalxact._session_name())
+            || pglobalxact._node_statements());
         perform @extschema:dblink@.dblink_exec(connection, 'set client_connection_check_interval = 1000', false);
     exception when query_canceled or others then
         -- Without its name the sidecar would not see it.

@@ -10,6 +10,11 @@ begin
             using errcode = 'transaction_rollback',
                   detail = 'What the text of a statement means there could no longer be told.',
                   hint = 'ROLLBACK and run the transaction again; send no such SET to a node.';
+    elsif state = '26000' and position('"pglobalxact_' in message) > 0 then
+        raise exception 'the statements that pglobalxact keeps prepared on node "%" are gone', node
+            using errcode = 'transaction_rollback',
+                  detail = 'The session there was told DEALLOCATE ALL, or a connection pooler changed sessions in the middle of the transaction.',
+                  hint = 'ROLLBACK and run the transaction again, without that; nodes must be reached directly, or through a pooler in session mode.';
     elsif (state = '22P02' and position('pglobalxact:' in message) > 0) or state in ('25P02', '08003') then
         raise exception 'the branch on node "%" does not match the local transaction', node
             using errcode = 'transaction_rollback',

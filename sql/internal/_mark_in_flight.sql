@@ -1,12 +1,12 @@
--- In flight: visible in pg_locks at once and to everyone, gone with the transaction. A squatter's exclusive lock must neither
--- stop the set nor hide it (the sidecar would take its remote work for abandoned), so a spare serves.
+-- A squatter's exclusive lock must neither stop a set nor hide it (the sidecar would take its remote work for abandoned), so a
+-- spare serves.
 create or replace function pglobalxact._mark_in_flight(node integer)
 returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    for spare in 0 .. 3 loop
+    for spare in 1 .. 3 loop
         if pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('in flight', spare), node) then
             return;
         end if;
@@ -16,5 +16,5 @@ begin
               hint = format('See who: select * from pg_locks where locktype = ''advisory'' and classid = %s;', pglobalxact._lock_key('in flight'));
 end
 $$;
-comment on function pglobalxact._mark_in_flight(integer) is 'Internal. Takes the shared advisory lock that shows a set in flight on a node.';
+comment on function pglobalxact._mark_in_flight(integer) is 'Internal. Takes a spare of the shared advisory lock that shows a set in flight on a node.';
 revoke all on function pglobalxact._mark_in_flight(integer) from public;

@@ -1,43 +1,40 @@
--- The first use of a node by the current transaction.
-create or replace function pglobalxact._open_branch(
-    xid xid8, nonce text, number integer, kind text, connection text, node text, start_known boolean)
-returns void
+-- The first use of a node by the current transaction; state is what _join_set keeps in pglobalxact.set, and is returned anew.
+-- Called by a function that has pinned search_path: pinning it again would cost more than the rest.
+create or replace function pglobalxact._open_branch(xid xid8, state text[], number integer, start_known boolean)
+returns text
 language plpgsql volatile
-set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
-    other record;
+    opening constant text := case when state[2] is null then set_config('pglobalxact.set', state[1] || ' opening', true) end;
 begin
-    if not start_known then
-        perform pglobalxact._on_loopback('select pglobalxact._record_server_start()::text');
-    end if;
-
-    perform pglobalxact._mark_in_flight(number);
-
-    select bool_or(b.prepared) as prepared, bool_or(b.node = number) as other_role into other
-    from pglobalxact.branch_record b where b.xid = xid and b.nonce = nonce;
-    if other.prepared then
-        raise exception 'this transaction''s set is prepared already: it can take no more work'
-            using errcode = 'object_not_in_prerequisite_state',
-                  hint = 'SET CONSTRAINTS ALL IMMEDIATE prepares the set: run it last, or name the constraints you mean.';
-    elsif other.other_role then
-        raise exception 'this transaction already has a branch on node "%" under another role or by other means', node
-            using errcode = 'object_not_in_prerequisite_state',
-                  hint = 'A set has one branch per node: use it as one role, through exec and query or through enlist.';
-    elsif other.prepared is null then
-        -- Behind the mark above: the argument stands at pglobalxact._refuse_paused.
-        if (select s.last_value from pglobalxact.pause_switch s) <> 0 then
-            perform pglobalxact._refuse_paused();
+    if opening is not null then
+        if not start_known then
+            perform pglobalxact._on_loopback('select pglobalxact._record_server_start()::text');
         end if;
-        -- An earlier SET CONSTRAINTS ALL IMMEDIATE would prepare the set before its first statement.
-        set constraints pglobalxact.prepare_set deferred;
+        -- The row arms the trigger that prepares the set at COMMIT. After an earlier SET CONSTRAINTS ALL IMMEDIATE the trigger fires
+        -- here, and only says "early": then the row is written once more, deferred. (Deferring it first would cost every set more.)
         insert into pglobalxact.commit_record (xid, nonce, application_name, client_addr)
-        values (xid, nonce, current_setting('application_name'), inet_client_addr());
+        values (xid, split_part(state[1], '_', 2), current_setting('application_name'), inet_client_addr());
+        if current_setting('pglobalxact.set') <> opening then
+            set constraints pglobalxact.prepare_set deferred;
+            delete from pglobalxact.commit_record r where r.xid = xid;
+            insert into pglobalxact.commit_record (xid, nonce, application_name, client_addr)
+            values (xid, split_part(state[1], '_', 2), current_setting('application_name'), inet_client_addr());
+        end if;
     end if;
-    insert into pglobalxact.branch_record (xid, nonce, node, kind, connection) values (xid, nonce, number, kind, connection);
+
+    -- In flight: visible in pg_locks at once and to everyone, gone with the transaction.
+    if not pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('in flight'), number) then
+        perform pglobalxact._mark_in_flight(number);
+    end if;
+    -- Behind the row and the mark: the argument stands at pglobalxact._refuse_paused.
+    if opening is not null and pg_sequence_last_value('pglobalxact.pause_switch') <> 0 then
+        perform pglobalxact._refuse_paused();
+    end if;
+    return set_config('pglobalxact.set', case when opening is null then array_to_string(state, ' ') else state[1] || ' open' end || ' ' || number, true);
 end
 $$;
-comment on function pglobalxact._open_branch(xid8, text, integer, text, text, text, boolean) is
-    'Internal. Writes the commit record''s rows for a new branch and marks the set in flight.';
-revoke all on function pglobalxact._open_branch(xid8, text, integer, text, text, text, boolean) from public;
+comment on function pglobalxact._open_branch(xid8, text[], integer, boolean) is
+    'Internal. Writes the commit record for a new set, and marks the set in flight on a node.';
+revoke all on function pglobalxact._open_branch(xid8, text[], integer, boolean) from public;

@@ -17,95 +17,132 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    own constant text := (select c.id from pglobalxact.coordinator c);
     set_id constant text := new.xid || '_' || new.nonce;
-    numbers integer[]; kinds text[]; connections text[]; gids text[]; steps integer[];
     verify constant boolean := coalesce(nullif(current_setting('pglobalxact.verify_enlisted', true), '')::boolean, true);
-    xids text[]; timelines text[]; owners text[]; extras text[];
-    did_prepare boolean[]; read_only boolean[];
-    got record;
     deadline constant timestamptz := clock_timestamp() + nullif(current_setting('statement_timeout')::interval, interval '0');
-    failed integer; state text; message text; details text; hints text;
+    -- What the session has kept of the set (_join_set), an element per branch.
+    state text[] := string_to_array(current_setting('pglobalxact.set', true), ' ');
+    branch text[];
+    kinds text[]; connections text[]; gids text[]; steps text[];
+    last integer; sent integer := 0; answered integer := 0;
+    got text[]; facts text[] := '{}';  -- of each branch: xid, timeline, owner, xmax
+    prepared integer[] := '{}';
+    done text;
+    failed integer; failure text; message text; details text;
 begin
-    select array_agg(b.node order by b.node), array_agg(b.kind order by b.node), array_agg(b.connection order by b.node),
-           array_agg('pgx_' || own || '_' || set_id || '_' || b.node order by b.node), array_agg(b.step order by b.node)
-    into numbers, kinds, connections, gids, steps
-    from pglobalxact.branch_record b where b.xid = new.xid and b.nonce = new.nonce;
-    if numbers is null then
-        -- Every branch went with a savepoint: the set has no branch, and nothing to finish.
-        update pglobalxact.commit_record r set complete_at = clock_timestamp(), outcome = 'committed'
-        where r.xid = new.xid and r.nonce = new.nonce;
+    if state[1] = set_id and state[2] = 'opening' then
+        done := set_config('pglobalxact.set', set_id || ' early', true);
         return null;
     end if;
-    did_prepare := array_fill(false, array[cardinality(numbers)]);
-    read_only := did_prepare;
+    for i in 3 .. coalesce(cardinality(state), 0) loop
+        branch := string_to_array(current_setting('pglobalxact.branch_' || state[i], true), ' ');
+        exit when branch[1] is distinct from set_id;
+        kinds := kinds || branch[2];
+        connections := connections || (case branch[2] when 'enlist' then 'pgx_verify_' else 'pgx_' end || state[i] || '_' || branch[3]);
+        gids := gids || ('pgx_@coordinator@_' || set_id || '_' || state[i]);
+        steps := steps || branch[4];
+    end loop;
+    last := cardinality(kinds);
+    if (state[1] = set_id and state[2] = 'open' and last = cardinality(state) - 2) is not true then
+        raise exception 'set rolled back: the settings in which the session keeps its state were changed'
+            using errcode = 'transaction_rollback', hint = 'Run the transaction again; send no RESET ALL, and no SET of pglobalxact.…, in the middle of it.';
+    end if;
 
     -- A decision that a crash could lose is not a decision.
     if current_setting('synchronous_commit') = 'off' then
-        perform set_config('synchronous_commit', 'on', true);
+        done := set_config('synchronous_commit', 'on', true);
     end if;
 
     begin
-        -- First wave, all nodes in parallel. Failures are collected: those that did prepare must be rolled back.
+        -- First wave, all nodes in parallel. Failures are collected: those that did prepare must be rolled back. Behind one, the
+        -- loop goes on where it was; without one, it is entered once, as entering is not free.
         -- fault point: before prepares
-        for i in 1 .. cardinality(numbers) loop
-            -- fault point: between prepares, if i = 2
+        loop
             begin
-                if kinds[i] <> 'enlist' or verify then
-                    perform pglobalxact._send(connections[i], pglobalxact._prepare_text(kinds[i], gids[i], steps[i]));
-                end if;
-            exception when others then
-                get stacked diagnostics state = returned_sqlstate, message = message_text, details = pg_exception_detail;
-                failed := i;
-            end;
-            exit when failed is not null;
-        end loop;
-        -- fault point: answers unread
-        for i in 1 .. coalesce(failed - 1, cardinality(numbers)) loop
-            begin
-                if kinds[i] <> 'enlist' or verify then
-                    perform pglobalxact._wait_until_ready(connections[i], deadline);
-                    select t.* into got from @extschema:dblink@.dblink_get_result(connections[i]) as t (xid text, timeline text, owner text, extra text);
-                    xids[i] := got.xid; timelines[i] := got.timeline; owners[i] := got.owner; extras[i] := got.extra;
-                    perform pglobalxact._read_tag(connections[i], case kinds[i] when 'exec' then 'PREPARE TRANSACTION' end);
-                    if kinds[i] = 'enlist' and xids[i] is null then
-                        raise exception 'transaction "%" is not prepared there%', gids[i],
-                            case when owners[i] is null then '' else format(' by this program, but by role "%s", of which the user mapping''s role is not a member', owners[i]) end
-                            using errcode = 'object_not_in_prerequisite_state';
+                while sent < last loop
+                    sent := sent + 1;
+                    -- fault point: between prepares, if sent = 2
+                    if (kinds[sent] <> 'enlist' or verify) and @extschema:dblink@.dblink_send_query(connections[sent],
+                            pglobalxact._prepare_text(kinds[sent], gids[sent], steps[sent])) <> 1 then
+                        raise exception '%', @extschema:dblink@.dblink_error_message(connections[sent]) using errcode = 'connection_failure';
                     end if;
-                end if;
-                did_prepare[i] := kinds[i] <> 'query';
+                end loop;
+                -- fault point: answers unread
+                while answered < last loop
+                    answered := answered + 1;
+                    got := array[null, null, null, null];
+                    if kinds[answered] <> 'enlist' or verify then
+                        if deadline is not null then
+                            perform pglobalxact._wait_until_ready(connections[answered], deadline);
+                        end if;
+                        -- A row, or none; behind PREPARE TRANSACTION its tag; the end: in this order, which UNION ALL keeps. Were
+                        -- they read in another, their columns would not fit, and it would fail.
+                        if kinds[answered] = 'exec' then
+                            select array[min(a.xid), min(a.timeline), min(a.owner), min(a.tag)] into got
+                            from (select r.xid, r.timeline, r.owner, null as tag from @extschema:dblink@.dblink_get_result(connections[answered]) as r (xid text, timeline text, owner text, extra text)
+                                  union all select null, null, null, r.tag from @extschema:dblink@.dblink_get_result(connections[answered]) as r (tag text)
+                                  union all select null, null, null, null from @extschema:dblink@.dblink_get_result(connections[answered]) as r (tag text)) a;
+                            -- In an aborted transaction the answer is ROLLBACK and no error.
+                            if got[4] is distinct from 'PREPARE TRANSACTION' then
+                                raise exception 'the remote transaction had failed: PREPARE TRANSACTION answered %', coalesce(got[4], 'nothing')
+                                    using errcode = 'in_failed_sql_transaction';
+                            end if;
+                        else
+                            select array[min(a.xid), min(a.timeline), min(a.owner), min(a.xmax)] into got
+                            from (select r.xid, r.timeline, r.owner, r.xmax from @extschema:dblink@.dblink_get_result(connections[answered]) as r (xid text, timeline text, owner text, xmax text)
+                                  union all select null, null, null, null from @extschema:dblink@.dblink_get_result(connections[answered]) as r (tag text)) a;
+                            if kinds[answered] = 'enlist' and got[1] is null then
+                                raise exception 'transaction "%" is not prepared there%', gids[answered],
+                                    case when got[3] is null then '' else format(' by this program, but by role "%s", of which the user mapping''s role is not a member', got[3]) end
+                                    using errcode = 'object_not_in_prerequisite_state';
+                            end if;
+                        end if;
+                    end if;
+                    facts := facts || array[got];
+                    if kinds[answered] <> 'query' then
+                        prepared := prepared || answered;
+                    end if;
+                end loop;
+                exit;
             exception when others then
-                if failed is null or state = '25P02' then
-                    get stacked diagnostics state = returned_sqlstate, message = message_text, details = pg_exception_detail;
-                    failed := i;
+                if failed is null or failure = '25P02' then
+                    get stacked diagnostics failure = returned_sqlstate, message = message_text, details = pg_exception_detail;
+                    failed := case when answered > 0 then answered else sent end;
                 end if;
-                perform pglobalxact._drain(connections[i]);
+                if answered > 0 then
+                    perform pglobalxact._drain(connections[answered]);
+                else
+                    -- It could not be sent: here and behind there is no answer to wait for.
+                    sent := sent - 1;
+                    last := sent;
+                end if;
             end;
         end loop;
 
         -- Second wave: branches used by query only. One that wrote nothing needs no PREPARE and is committed plainly.
         if failed is null and 'query' = any (kinds) then
             -- fault point: between waves
-            for i in 1 .. cardinality(numbers) loop
+            for i in 1 .. last loop
                 if kinds[i] = 'query' then
-                    read_only[i] := xids[i] is null;
-                    perform pglobalxact._send(connections[i], case when read_only[i] then 'commit'
+                    perform pglobalxact._send(connections[i], case when facts[i][1] is null then 'commit'
                         else pglobalxact._prepare_text('exec', gids[i], steps[i]) end);
                 end if;
             end loop;
-            for i in 1 .. cardinality(numbers) loop
+            for i in 1 .. last loop
                 if kinds[i] = 'query' then
                     begin
-                        perform pglobalxact._wait_until_ready(connections[i], deadline);
-                        if not read_only[i] then
-                            select t.* into got from @extschema:dblink@.dblink_get_result(connections[i]) as t (xid text, timeline text, owner text, extra text);
-                            xids[i] := got.xid; timelines[i] := got.timeline; owners[i] := got.owner; extras[i] := got.extra;
+                        if deadline is not null then
+                            perform pglobalxact._wait_until_ready(connections[i], deadline);
                         end if;
-                        perform pglobalxact._read_tag(connections[i], case when read_only[i] then 'COMMIT' else 'PREPARE TRANSACTION' end);
-                        did_prepare[i] := not read_only[i];
+                        if facts[i][1] is null then
+                            perform pglobalxact._read_tag(connections[i], 'COMMIT');
+                        else
+                            perform from @extschema:dblink@.dblink_get_result(connections[i]) as r (xid text, timeline text, owner text, extra text);
+                            perform pglobalxact._read_tag(connections[i], 'PREPARE TRANSACTION');
+                            prepared := prepared || i;
+                        end if;
                     exception when others then
-                        get stacked diagnostics state = returned_sqlstate, message = message_text, details = pg_exception_detail;
+                        get stacked diagnostics failure = returned_sqlstate, message = message_text, details = pg_exception_detail;
                         failed := i;
                         perform pglobalxact._drain(connections[i]);
                     end;
@@ -114,7 +151,7 @@ begin
         end if;
     exception when query_canceled then
         -- Some PREPARE may be under way: its outcome is unknown here, and recovery's to settle.
-        for i in 1 .. cardinality(numbers) loop
+        for i in 1 .. cardinality(kinds) loop
             perform pglobalxact._drop_connection(connections[i]);
         end loop;
         raise;
@@ -122,28 +159,34 @@ begin
 
     if failed is not null then
         -- fault point: before undo
-        for i in 1 .. cardinality(numbers) loop
-            if kinds[i] <> 'enlist' and not read_only[i] then
-                perform pglobalxact._undo(connections[i], case when did_prepare[i] then format('rollback prepared %L', gids[i]) else 'rollback' end);
+        for i in 1 .. cardinality(kinds) loop
+            -- A branch that wrote nothing may have been committed: nothing is left of it, and ROLLBACK undoes nothing.
+            if kinds[i] <> 'enlist' then
+                perform pglobalxact._undo(connections[i],
+                    case when i = any (prepared) then format('rollback prepared %L', gids[i]) else 'rollback' end);
             end if;
         end loop;
-        perform pglobalxact._refuse(numbers[failed], kinds[failed], state, message, details);
+        perform pglobalxact._refuse(state[failed + 2]::integer, kinds[failed], failure, message, details);
     end if;
 
     -- fault point: after prepares
-    update pglobalxact.branch_record b
-    set prepared = true, plain = p.plain, timeline = p.timeline, owner = p.owner,
-        branch_xid = case b.kind when 'enlist' then pglobalxact._widen_xid(p.xid, p.extra) else p.xid::xid8 end,
-        fate = case when p.plain then 'committed' end
-    from unnest(numbers, xids, timelines, owners, extras, read_only) as p (node, xid, timeline, owner, extra, plain)
-    where b.xid = new.xid and b.nonce = new.nonce and b.node = p.node;
-
-    perform set_config('pglobalxact.last_set', set_id, false);
-    if not false = any (read_only) then
+    for i in 1 .. last loop
+        if not i = any (prepared) then
+            insert into pglobalxact.branch_record (xid, nonce, node, kind, plain, timeline, owner, fate)
+            values (new.xid, new.nonce, state[i + 2]::integer, kinds[i], true, facts[i][2], facts[i][3], 'committed');
+        else
+            insert into pglobalxact.branch_record (xid, nonce, node, kind, branch_xid, timeline, owner)
+            values (new.xid, new.nonce, state[i + 2]::integer, kinds[i],
+                    case kinds[i] when 'enlist' then pglobalxact._widen_xid(facts[i][1], facts[i][4]) else facts[i][1]::xid8 end,
+                    facts[i][2], facts[i][3]);
+        end if;
+    end loop;
+    done := set_config('pglobalxact.set', set_id || ' prepared', true) || set_config('pglobalxact.last_set', set_id, false);
+    if prepared = '{}' then
         update pglobalxact.commit_record r set complete_at = clock_timestamp(), outcome = 'committed'
         where r.xid = new.xid and r.nonce = new.nonce;
     else
-        perform pglobalxact._ring();
+        done := pglobalxact._ring();
     end if;
     -- fault point: before local commit
     return null;

@@ -11,8 +11,13 @@ begin
         details := coalesce(nullif(details, '') || ' ', '')
             || 'Work done there was undone here (ROLLBACK TO SAVEPOINT, or an exception caught after it), or the remote transaction ended or failed by itself.';
     end if;
+    if state = '26000' then
+        message := 'the statements that pglobalxact keeps prepared there are gone';
+        details := 'The session there was told DEALLOCATE ALL, or a connection pooler changed sessions in the middle of the transaction.';
+    end if;
     perform pglobalxact._raise(state, format('set rolled back: node "%s": %s', node, message), details, case
             when state = '22P02' or state = '25P02' then 'Run the whole transaction again; do not catch errors around exec, and send no COMMIT or ROLLBACK to a node.'
+            when state = '26000' then 'Run the transaction again, without that; nodes must be reached directly, or through a pooler in session mode.'
             when kind = 'enlist' then 'Run PREPARE TRANSACTION with the gid from pglobalxact.enlist() on the node, and see that it answers PREPARE TRANSACTION, before the local COMMIT.'
             when state = '53200' then format('Node "%s" has no free slot for prepared transactions: raise max_prepared_transactions there, or see what fills it in pg_prepared_xacts.', node)
             when state = '55000' then format('Prepared transactions are disabled on node "%s": set max_prepared_transactions there to at least its max_connections, and restart it.', node)

@@ -14,7 +14,7 @@
 -- so if it is gone at P3, P4 sees the commit record. Were S2 before S1, a set could read "off", be passed by P1 to P4, and
 -- begin unseen; were P4 before P3, it could commit between the two and be seen by neither.
 --
--- (A mark counts in pglobalxact.in_flight only beside a lock on branch_record: _join_set has that one before S1.)
+-- (A mark counts in pglobalxact.in_flight only beside a lock on commit_record: _open_branch has that one before S1.)
 --
 -- Called by S2 when the switch is on: raises, unless the row says that nothing is paused.
 create or replace function pglobalxact._refuse_paused()

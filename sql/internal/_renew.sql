@@ -1,6 +1,7 @@
 -- Whether a failed first step of a branch may be tried once more, after making its connection fit for it: nothing of
 -- this set has been done on it yet. True for a connection that is not open or has died, and for one that still
--- holds the branch of an earlier transaction of this session (a local ROLLBACK tells no one), or that reads SQL otherwise.
+-- holds the branch of an earlier transaction of this session (a local ROLLBACK tells no one), that reads SQL otherwise, or that
+-- was told DEALLOCATE ALL.
 create or replace function pglobalxact._renew(connection text, node text, state text, message text)
 returns boolean
 language plpgsql volatile
@@ -11,7 +12,8 @@ begin
         perform pglobalxact._connect(connection, node);
         return true;
     elsif state like '08%' or state like '57P0%' or state = '25P03' or state = '55000'
-          or (state = '22P02' and position('pglobalxact: the settings' in message) > 0) then
+          or (state = '22P02' and position('pglobalxact: the settings' in message) > 0)
+          or (state = '26000' and position('"pglobalxact_' in message) > 0) then
         perform pglobalxact._drop_connection(connection);
         perform pglobalxact._connect(connection, node);
         return true;

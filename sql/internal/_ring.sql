@@ -4,16 +4,17 @@
 -- session sees it asleep and notifies, or the sidecar sees the session and stays awake. Both locks last until the
 -- local commit is visible. Losing a notification costs latency only: a slow poll backs it up.
 create or replace function pglobalxact._ring()
-returns void
+returns boolean
 language plpgsql volatile
-set search_path = pg_catalog, pg_temp
 as $$
 begin
     if not pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('committing'), 0)
        or pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('awake'), 0) then
         notify pglobalxact;
+        return true;
     end if;
+    return false;
 end
 $$;
-comment on function pglobalxact._ring() is 'Internal. Wakes the sidecar if it sleeps.';
+comment on function pglobalxact._ring() is 'Internal. Wakes the sidecar if it sleeps; true when it had to.';
 revoke all on function pglobalxact._ring() from public;

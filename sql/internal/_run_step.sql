@@ -3,29 +3,20 @@
 create or replace function pglobalxact._run_step(node text, kind text, statement text, wants_row boolean)
 returns text
 language plpgsql volatile
-set search_path = pg_catalog, pg_temp
 as $$
 declare
-    b record;
-    prologue text;
-    answer text;
+    b constant record := pglobalxact._join_set(node, kind, quote_ident(current_user)::regrole::oid);
     renewals integer := 0;
 begin
-    b := pglobalxact._join_set(node, kind, quote_ident(current_user)::regrole::oid);
-    prologue := pglobalxact._prologue(b.gid, b.step, b.fresh);
-    if b.fresh then
-        perform pglobalxact._end_leftovers(b.connection, false);
+    if b.fresh and pglobalxact._has_leftovers(b.gid, b.connection) then
+        perform pglobalxact._end_leftovers(b.gid, b.connection);
     end if;
     loop
         begin
-            -- 08003 unless the connection is open: dblink would take the name for a connection string.
-            perform @extschema:dblink@.dblink_is_busy(b.connection);
-            if wants_row then
-                answer := pglobalxact._fetch_text(b.connection, prologue || statement);
-            else
-                answer := @extschema:dblink@.dblink_exec(b.connection, prologue || statement);
-            end if;
-            return answer;
+            -- dblink_is_busy: 08003 unless the connection is open, or dblink would take the name for a connection string.
+            return case when @extschema:dblink@.dblink_is_busy(b.connection) is null then null
+                when wants_row then pglobalxact._fetch_text(b.connection, pglobalxact._prologue(b.gid, b.step, b.fresh) || statement)
+                else @extschema:dblink@.dblink_exec(b.connection, pglobalxact._prologue(b.gid, b.step, b.fresh) || statement) end;
         exception
             when query_canceled then
                 -- The statement may run on at the node: that connection is not to be used again.

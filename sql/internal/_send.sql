@@ -1,7 +1,6 @@
 create or replace function pglobalxact._send(connection text, statement text)
 returns void
 language plpgsql volatile
-set search_path = pg_catalog, pg_temp
 as $$
 begin
     if @extschema:dblink@.dblink_send_query(connection, statement) <> 1 then

@@ -1,16 +1,12 @@
--- statement_timeout does not run during COMMIT, where the nodes prepare: with a deadline, waits for an answer in small steps,
--- the first without sleep. Without one there is nothing to do: dblink_get_result() waits, and Ctrl-C interrupts it.
+-- statement_timeout does not run during COMMIT, where the nodes prepare: waits for an answer in small steps, the first without
+-- sleep. Without a deadline nobody need call it: dblink_get_result() waits, and Ctrl-C interrupts it.
 create or replace function pglobalxact._wait_until_ready(connection text, deadline timestamptz)
 returns void
 language plpgsql volatile
-set search_path = pg_catalog, pg_temp
 as $$
 declare
     tries integer := 0;
 begin
-    if deadline is null then
-        return;
-    end if;
     while @extschema:dblink@.dblink_is_busy(connection) = 1 loop
         if clock_timestamp() > deadline then
             raise exception 'canceling statement due to statement timeout' using errcode = 'query_canceled',

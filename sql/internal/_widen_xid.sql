@@ -4,9 +4,6 @@
 create or replace function pglobalxact._widen_xid(short text, near text)
 returns xid8
 language sql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-    select (near::numeric + (short::numeric - near::numeric % 4294967296 + 6442450944) % 4294967296 - 2147483648)::text::xid8
-$$;
+return (near::bigint + (short::bigint - near::bigint % 4294967296 + 6442450944) % 4294967296 - 2147483648)::text::xid8;
 comment on function pglobalxact._widen_xid(text, text) is 'Internal. The xid8 of a 32-bit xid: the one nearest to a given xid8 of the same server.';
 revoke all on function pglobalxact._widen_xid(text, text) from public;

@@ -69,11 +69,8 @@ create index commit_record_complete on commit_record (complete_at) where complet
 create table branch_record (
     xid         xid8    not null,
     nonce       text    not null,
-    node        integer not null constraint branch_record_node references node,
+    node        integer not null,
     kind        text    not null constraint branch_record_kind check (kind in ('exec', 'query', 'enlist')),
-    connection  text    not null,
-    step        integer not null default 1,
-    prepared    boolean not null default false,
     plain       boolean not null default false,
     branch_xid  xid8,
     timeline    text,
@@ -83,7 +80,8 @@ create table branch_record (
     constraint branch_record_pk primary key (xid, nonce, node)
 );
 comment on table branch_record is
-    'One row per branch of a set, written by the local transaction; a row that went with a savepoint names no branch of the set. '
+    'One row per branch of a set, written by the local transaction when it prepares them; a branch that went with a savepoint has none. '
+    'node is no foreign key: its check would lock, and so write to, the node''s row with every set. Rows of node are never deleted. '
     'branch_xid, timeline and owner identify the branch on its node; plain means it wrote nothing and was committed, not prepared. '
     'fate is set while some other branch of the set is unfinished, and for good when it is not "committed"; '
     '"forced …" is an order that waits for the node to return, and that nobody waits for.';

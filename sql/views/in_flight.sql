@@ -1,5 +1,5 @@
 -- Sets whose local transaction still runs, from its advisory locks: visible at once, without a write. Any role can take such
--- a lock, but only a transaction that has written a branch record holds the row lock mode on that table; the session's
+-- a lock, but only a transaction that has written a commit record holds the row lock mode on that table; the session's
 -- login tells nothing, as a SECURITY DEFINER function may run sets for logins that have no right to.
 create or replace view pglobalxact.in_flight as
 select l.pid, l.objid::integer as node, a.xact_start as started_at, a.usename as role, a.application_name, a.client_addr,
@@ -14,6 +14,6 @@ where l.locktype = 'advisory' and l.objsubid = 2 and l.granted
   and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
   and exists (select from pg_catalog.pg_locks w
               where w.pid = l.pid and w.locktype = 'relation' and w.database = l.database and w.granted
-                and w.relation = 'pglobalxact.branch_record'::regclass and w.mode = 'RowExclusiveLock');
+                and w.relation = 'pglobalxact.commit_record'::regclass and w.mode = 'RowExclusiveLock');
 comment on view pglobalxact.in_flight is
-    'Internal. One row per branch of every set whose local transaction is still open: session, node, role, since when. An advisory lock of a session that has not written a branch record is ignored.';
+    'Internal. One row per branch of every set whose local transaction is still open: session, node, role, since when. An advisory lock of a session that has not written a commit record is ignored.';

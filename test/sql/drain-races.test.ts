@@ -64,8 +64,9 @@ describe('drain', () => {
             expect(found!.def).to.contain(at)
             await world.sql(found!.def.replace(at, put(at, `perform pg_advisory_xact_lock_shared(${GATE});`)))
         }
-        const MARK = 'perform pglobalxact._mark_in_flight(number);'
-        const RECORD = 'set constraints pglobalxact.prepare_set deferred;'
+        const MARK = "if not pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('in flight'), number) then"
+        const SWITCH = '-- Behind the row and the mark'
+        const END = "return set_config('pglobalxact.set'"
         let gate: Client
         beforeEach(async () => {
             gate = await superuser()
@@ -104,7 +105,7 @@ describe('drain', () => {
             })
 
             it(`between its mark and its look at the switch, ${level}: waited for, and refused`, async () => {
-                await hold('_open_branch', MARK, (line, wait) => line + wait)
+                await hold('_open_branch', SWITCH, (line, wait) => wait + line)
                 await begin()
                 const set = refused(works(), PAUSED)
                 const { answer } = await letGoUnderDrain()
@@ -113,7 +114,7 @@ describe('drain', () => {
             })
 
             it(`just after its look at the switch, ${level}: waited for until it has committed everywhere`, async () => {
-                await hold('_open_branch', RECORD, (line, wait) => wait + line)
+                await hold('_open_branch', END, (line, wait) => wait + line)
                 await begin()
                 const set = works()
                 const { answer } = await letGoUnderDrain()

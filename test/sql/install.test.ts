@@ -259,7 +259,7 @@ describe('install', () => {
             await sql(`insert into pglobalxact.node (name, added_by) values ('b', 'postgres');
         alter table pglobalxact.commit_record disable trigger prepare_set;
         insert into pglobalxact.commit_record (xid, nonce, application_name) values ('5', 'abcdef01', '');
-        insert into pglobalxact.branch_record (xid, nonce, node, kind, connection) values ('5', 'abcdef01', 1, 'exec', '')`)
+        insert into pglobalxact.branch_record (xid, nonce, node, kind) values ('5', 'abcdef01', 1, 'exec')`)
             const before = await contents()
             await refuse(
                 'uninstall',

@@ -317,7 +317,9 @@ export const BOOKS: readonly Case[] = [
         place,
         finding: /^commit records complete since .* are not deleted$/,
         provoke: async (world) => {
-            await world.sql("insert into pglobalxact.commit_record (xid, nonce, application_name) values ('5', '00000000', '')")
+            await world.sql(
+                "set local session_replication_role = replica; insert into pglobalxact.commit_record (xid, nonce, application_name) values ('5', '00000000', '')"
+            )
             await world.sql(
                 "update pglobalxact.commit_record set complete_at = now() - interval '30 days', outcome = 'committed' where xid = '5'"
             )

@@ -161,8 +161,8 @@ async function backlog(world: World): Promise<void> {
     world.proxies.get('b')!.delay(300)
     await world.sql(`set session_replication_role = replica;
         insert into pglobalxact.commit_record (xid, nonce, application_name) select (1000000 + i)::text::xid8, '00000000', '' from generate_series(1, 8000) i;
-        insert into pglobalxact.branch_record (xid, nonce, node, kind, connection, prepared, branch_xid, timeline, owner)
-        select r.xid, r.nonce, 1, 'exec', '', true, '3', '00000001', 'node_app' from pglobalxact.commit_record r where r.xid > '1000000';
+        insert into pglobalxact.branch_record (xid, nonce, node, kind, branch_xid, timeline, owner)
+        select r.xid, r.nonce, 1, 'exec', '3', '00000001', 'node_app' from pglobalxact.commit_record r where r.xid > '1000000';
         notify pglobalxact`)
 }
 
