@@ -22,6 +22,14 @@ interface Sum {
     failing: number
 }
 
+interface Result {
+    readonly sum: Sum
+    /** What mocha says of the tests that failed. */
+    readonly failures: string
+    /** A line for every test that did not pass at the first try. */
+    readonly again: readonly string[]
+}
+
 const PARTS = 8 // a set of files is cut into: few enough to share servers among files, enough to keep all lanes busy to the end
 const LINGER = 60_000 // ms that a process may live on behind its summary, when all is done and cleaned up: now and then one spins for ever at its end
 const root = join(__dirname, '..')
@@ -47,7 +55,12 @@ function cut(files: readonly string[], parts: number): string[][] {
 
 /** What mocha says of the tests that failed, which is all that stands behind its summary. */
 function failuresIn(output: string): string {
-    return [...output.matchAll(/^ +\d+ failing\n([^]*)/gm)].at(-1)?.[1]?.trimEnd() ?? ''
+    return (
+        [...output.matchAll(/^ +\d+ failing\n([^]*)/gm)]
+            .at(-1)?.[1]
+            ?.replace(/^ {2}tried again: .*\n?/gm, '')
+            .trimEnd() ?? ''
+    )
 }
 
 /** The number before a word of mocha's summary, which is the last place where it stands. */
@@ -55,7 +68,7 @@ function counted(output: string, word: keyof Sum): number {
     return Number([...output.matchAll(new RegExp(`^ +(\\d+) ${word}\\b`, 'gm'))].at(-1)?.[1] ?? 0)
 }
 
-function mocha({ files, version }: Part, args: readonly string[], alone: boolean): Promise<[Sum, string]> {
+function mocha({ files, version }: Part, args: readonly string[], alone: boolean): Promise<Result> {
     const env = { ...process.env, ...(version === undefined ? {} : { PGLOBALXACT_TEST_PG_VERSION: version }) }
     const child = spawn(process.execPath, [join(root, 'node_modules/mocha/bin/mocha.js'), '--exit', ...args, ...files], {
         cwd: root,
@@ -86,7 +99,8 @@ function mocha({ files, version }: Part, args: readonly string[], alone: boolean
                 console.log(`\n${name}mocha ended with ${signal ?? `exit code ${code}`}`)
             }
             const failures = failuresIn(output)
-            resolve([sum, failures === '' ? '' : `${name}${failures}`])
+            const again = [...output.matchAll(/^ {2}tried again: .*$/gm)].map(([line]) => `${line}${name && ` (${name.slice(0, -2)})`}`)
+            resolve({ sum, failures: failures === '' ? '' : `${name}${failures}`, again })
         })
     })
 }
@@ -105,16 +119,19 @@ async function main(): Promise<void> {
     const parts = versions.flatMap((version) => cuts.map((files): Part => ({ files, version })))
     const total: Sum = { passing: 0, pending: 0, failing: 0 }
     const failures: string[] = []
+    const again: string[] = []
     const lane = async (): Promise<void> => {
         for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
-            const [sum, failed] = await mocha(part, mochaArgs, cuts.length * versions.length === 1)
-            if (failed !== '') failures.push(failed)
+            const { sum, ...told } = await mocha(part, mochaArgs, cuts.length * versions.length === 1)
+            if (told.failures !== '') failures.push(told.failures)
+            again.push(...told.again)
             for (const word of ['passing', 'pending', 'failing'] as const) total[word] += sum[word]
         }
     }
     const started = Date.now()
     await Promise.all(Array.from({ length: Number(values.lanes) }, lane))
     console.log(`\nin all, ${Math.round((Date.now() - started) / 1000)} s:\n\n  ${total.passing} passing\n  ${total.pending} pending`)
+    if (again.length > 0) console.log(['', ...again].join('\n'))
     if (total.failing > 0) console.log(`  ${total.failing} failing\n\n${failures.join('\n')}`)
     process.exitCode = total.failing === 0 ? 0 : 1
 }
