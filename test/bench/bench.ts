@@ -4,6 +4,7 @@
  */
 import { tearDown } from '../chaos/harness'
 import { fromEnvironment } from './options'
+import { summary } from './breakdown-text'
 import { REPORTS, Report } from './report'
 import { ratio, valuesOf } from './result'
 import { run } from './run'
@@ -30,9 +31,13 @@ async function main(): Promise<number> {
                         (of ? `  ${of.median.toFixed(2)} of the floor (${of.least.toFixed(2)} to ${of.most.toFixed(2)})` : '')
                 )
             }
+        },
+        breakdown: (found) => {
+            report.addBreakdown(found)
+            say(summary(found))
         }
     })
-    say(`report: ${report.path}`)
+    say(`\nreport: ${report.path}`)
     return 0
 }
 

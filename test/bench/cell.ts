@@ -4,6 +4,7 @@ import type { Fleet } from './fleet'
 import type { Ground, Party } from './ground'
 import type { Point } from './options'
 import { percentile } from '../chaos/stats'
+import type { Counts } from './preload'
 import { variantNamed } from './variants'
 import { windows } from './window'
 
@@ -16,6 +17,8 @@ export interface Percentiles {
 export interface Cell {
     readonly variant: string
     readonly transfers: number
+    /** Before the clock started. */
+    readonly warmup: number
     /** Transfers per second, until every branch of them was committed. */
     readonly rate: number
     /** Transfers per second as the program sees them, until the time was up. */
@@ -29,7 +32,7 @@ export interface Cell {
     /** Microseconds per transfer. */
     readonly cpu: Readonly<Record<Party, number>>
     /** Per transfer; undefined without the preload library. */
-    readonly syncs: Readonly<Record<string, number>> | undefined
+    readonly counts: Readonly<Record<string, Counts>> | undefined
 }
 
 export interface CellOptions {
@@ -45,8 +48,13 @@ function percentiles(values: readonly number[]): Percentiles {
     return { p50: at(0.5), p95: at(0.95), p99: at(0.99) }
 }
 
-const counted = (ground: Ground): Record<string, number> =>
-    Object.fromEntries([...ground.controls].map(([name, control]) => [name, control.counts().syncs]))
+const counted = (ground: Ground): ReadonlyMap<string, Counts> =>
+    new Map([...ground.controls].map(([name, control]) => [name, control.counts()]))
+
+const sinceThen = (now: Counts, then: Counts, transfers: number): Counts => ({
+    syncs: (now.syncs - then.syncs) / transfers,
+    received: (now.received - then.received) / transfers
+})
 
 export async function runCell(ground: Ground, fleet: Fleet, point: Point, variant: string, options: CellOptions): Promise<Cell> {
     const before = await ground.sums()
@@ -64,26 +72,28 @@ export async function runCell(ground: Ground, fleet: Fleet, point: Point, varian
     await ground.settled()
 
     const cpuBefore = cpuOf(ground)
-    const syncsBefore = counted(ground)
+    const counts = counted(ground)
     const began = performance.now()
     const ran = await fleet.all('ran', { kind: 'run', seconds: options.seconds })
     const answeredAt = performance.now()
     await ground.settled()
     const settledAt = performance.now()
     const cpu = cpuOf(ground)
-    const syncs = counted(ground)
+    const after = counted(ground)
 
     await ground.complete()
     const transfers = ran.reduce((sum, one) => sum + one.transfers, 0)
     const widths = await windows(ground, variant, firstTag)
     await fleet.all('closed', { kind: 'close' })
-    await check(ground, point, variant, before, transfers + opened.reduce((sum, one) => sum + one.transfers, 0))
+    const warmup = opened.reduce((sum, one) => sum + one.transfers, 0)
+    await check(ground, point, variant, before, transfers + warmup)
     await ground.control.query('truncate decision')
 
     const per = (total: number): number => total / transfers
     return {
         variant,
         transfers,
+        warmup,
         rate: (transfers * 1000) / (settledAt - began),
         answered: ran.reduce((sum, one) => sum + one.inTime, 0) / options.seconds,
         drainMs: settledAt - answeredAt,
@@ -96,9 +106,9 @@ export async function runCell(ground: Ground, fleet: Fleet, point: Point, varian
             sidecar: per(cpu.sidecar - cpuBefore.sidecar),
             client: per(ran.reduce((sum, one) => sum + one.cpuUs, 0))
         },
-        syncs:
-            ground.controls.size > 0
-                ? Object.fromEntries(Object.entries(syncs).map(([name, n]) => [name, per(n - syncsBefore[name]!)]))
+        counts:
+            after.size > 0
+                ? Object.fromEntries([...after].map(([name, now]) => [name, sinceThen(now, counts.get(name)!, transfers)]))
                 : undefined
     }
 }

@@ -123,7 +123,9 @@ export class Ground {
         await until(
             'every set is complete',
             async () => {
-                const { rows } = await this.control.query<{ n: number }>('select count(*)::int as n from pglobalxact.sets()')
+                const { rows } = await this.control.query<{ n: number }>(
+                    'select count(*)::int as n from pglobalxact.commit_record where complete_at is null'
+                )
                 return rows[0]!.n === 0
             },
             { timeoutMs: 60_000, everyMs: 5 }

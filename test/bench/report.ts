@@ -1,17 +1,23 @@
 /** The report: bench.json has everything that was measured, bench.md says it to people, bench.svg shows it. */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import type { Breakdown } from './breakdown'
 import type { Options } from './options'
 import { samePoint, type Measured } from './result'
 
 export const REPORTS = resolve(__dirname, '..', 'reports')
 
+export interface Results {
+    points: readonly Measured[]
+    breakdowns: readonly Breakdown[]
+}
+
 /** Written anew after each point: a run that is interrupted leaves what it measured. */
 export class Report {
-    private points: readonly Measured[]
+    private readonly results: Results
 
     constructor(private readonly options: Options) {
-        this.points = options.keep ? earlier(join(options.report, 'bench.json')) : []
+        this.results = options.keep ? earlier(join(options.report, 'bench.json')) : { points: [], breakdowns: [] }
     }
 
     get path(): string {
@@ -19,18 +25,28 @@ export class Report {
     }
 
     add(measured: Measured): void {
-        this.points = [...this.points.filter((point) => !samePoint(point, measured)), measured].sort(
+        const { points } = this.results
+        this.results.points = [...points.filter((point) => !samePoint(point, measured)), measured].sort(
             (a, b) => a.fsyncMs - b.fsyncMs || a.branches - b.branches || a.sessions - b.sessions
         )
+        this.write()
+    }
+
+    addBreakdown(found: Breakdown): void {
+        this.results.breakdowns = [...this.results.breakdowns.filter(({ variant }) => variant !== found.variant), found]
+        this.write()
+    }
+
+    private write(): void {
         mkdirSync(this.options.report, { recursive: true })
-        writeFileSync(join(this.options.report, 'bench.json'), `${JSON.stringify({ points: this.points })}\n`)
+        writeFileSync(join(this.options.report, 'bench.json'), `${JSON.stringify(this.results)}\n`)
     }
 }
 
-function earlier(path: string): readonly Measured[] {
+function earlier(path: string): Results {
     try {
-        return (JSON.parse(readFileSync(path, 'utf8')) as { points: readonly Measured[] }).points
+        return JSON.parse(readFileSync(path, 'utf8')) as Results
     } catch {
-        return []
+        return { points: [], breakdowns: [] }
     }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { percentile } from '../chaos/stats'
 import { ownedDir } from '../support/datadir'
 import { workDir } from '../support/workdir'
+import { breakDown, type Breakdown } from './breakdown'
 import { runCell, type Cell } from './cell'
 import { Fleet } from './fleet'
 import { Ground } from './ground'
@@ -56,11 +57,20 @@ async function measurePoint(ground: Ground, fleet: Fleet, point: Point, options:
     return { ...point, at: new Date().toISOString(), machine: await machine(ground), rounds, seconds, command, cells }
 }
 
+/** With more than one session, as batches and shared fsyncs belong to what a set costs. */
+const BROKEN_DOWN: Point = {
+    sessions: 8,
+    branches: 2,
+    fsyncMs: 0,
+    variants: ['hand-rolled', 'dblink-2pc', 'exec', 'exec-script', 'enlist']
+}
+
 export interface Progress {
     readonly began: (point: Point) => void
     readonly cell: (cell: Cell) => void
     /** All rounds of a point are done. */
     readonly point: (measured: Measured) => void
+    readonly breakdown: (found: Breakdown) => void
 }
 
 export async function run(options: Options, progress: Progress): Promise<void> {
@@ -70,6 +80,10 @@ export async function run(options: Options, progress: Progress): Promise<void> {
     for (const point of options.points.filter(({ fsyncMs }) => fsyncMs === 0 || ground.controls.size > 0)) {
         progress.began(point)
         progress.point(await measurePoint(ground, fleet, point, options, progress.cell))
+    }
+    if (options.breakdown) {
+        await ground.widen(BROKEN_DOWN.branches)
+        for (const variant of BROKEN_DOWN.variants) progress.breakdown(await breakDown(ground, fleet, BROKEN_DOWN, variant, options))
     }
     await fleet.end()
     await ground.destroy()
