@@ -42,6 +42,34 @@ const listed = (title: string, lines: readonly Line[]): string[] =>
               ...lines.map(({ what, calls, us }) => `    ${us.toFixed(0).padStart(6)} µs ${calls.toFixed(2).padStart(7)} × ${what}`)
           ]
 
+const quoted = (text: string): string => `\`${text.replaceAll('|', '\\|').replaceAll('`', "'")}\``
+
+const section = (title: string, lines: readonly Line[]): string =>
+    lines.length === 0
+        ? ''
+        : [
+              `| ${title} | calls | µs |`,
+              '|---|---|---|',
+              ...lines.map(({ what, calls, us }) => `| ${quoted(what)} | ${calls.toFixed(2)} | ${us.toFixed(0)} |`)
+          ].join('\n')
+
+/** For the report: what takes the most time. */
+export const tables = (found: Breakdown): string =>
+    [
+        `### ${found.variant}`,
+        section('function (without what it calls)', top(found.functions, 14)),
+        section(
+            'statement on the coordinator',
+            top(
+                [...found.statements.coordinator, ...found.nested].sort((a, b) => b.us - a.us),
+                14
+            )
+        ),
+        section('statement on nodes', top(found.statements.nodes, 8))
+    ]
+        .filter((text) => text !== '')
+        .join('\n\n')
+
 /** For the terminal. */
 export function summary(found: Breakdown): string {
     return [
