@@ -30,7 +30,7 @@ format: node_modules ## lay the TypeScript out
 	@$(NODE) node_modules/prettier/bin/prettier.cjs --write --log-level warn $(SOURCES)
 
 # Some of them: make test TESTS=test/sql/exec.test.ts MOCHA_ARGS="--grep 'COMMIT'"
-TESTS ?= test/unit test/sql test/sidecar test/crash
+TESTS ?= test/unit test/sql test/sidecar test/crash test/bench
 LANES ?= 2
 
 test: build ## run the tests on real servers that they start themselves

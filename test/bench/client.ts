@@ -15,11 +15,12 @@ let tags = 0
 const answer = (message: Answer): void => void process.send!(message)
 
 async function open(number: number, places: Places): Promise<Session> {
-    const [local, ...nodes] = await Promise.all([
+    const [local, nodes, finishers] = await Promise.all([
         variant.connects === 'nodes' ? undefined : connect(places.coordinator),
-        ...(variant.connects === 'coordinator' ? [] : places.nodes.map(connect))
+        Promise.all(variant.connects === 'coordinator' ? [] : places.nodes.map(connect)),
+        Promise.all(variant.finishers ? places.nodes.map(connect) : [])
     ])
-    const session = new Session(number, local, nodes as NonNullable<(typeof nodes)[number]>[], places.nodes.length)
+    const session = new Session(number, local, nodes, finishers, places.nodes.length)
     await variant.open?.(session)
     return session
 }

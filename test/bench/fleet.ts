@@ -33,6 +33,7 @@ export class Fleet {
     async end(): Promise<void> {
         await Promise.all(
             this.clients.map(async (child) => {
+                if (!child.connected) return
                 const gone = once(child, 'exit')
                 child.disconnect()
                 await gone

@@ -76,15 +76,19 @@ export interface Progress {
 export async function run(options: Options, progress: Progress): Promise<void> {
     const ground = await Ground.create()
     const fleet = new Fleet(options.clients)
-    // Without the library the slow rounds are skipped, as Preload.build said.
-    for (const point of options.points.filter(({ fsyncMs }) => fsyncMs === 0 || ground.controls.size > 0)) {
-        progress.began(point)
-        progress.point(await measurePoint(ground, fleet, point, options, progress.cell))
+    try {
+        // Without the library the slow rounds are skipped, as Preload.build said.
+        for (const point of options.points.filter(({ fsyncMs }) => fsyncMs === 0 || ground.controls.size > 0)) {
+            progress.began(point)
+            progress.point(await measurePoint(ground, fleet, point, options, progress.cell))
+        }
+        if (options.breakdown) {
+            await ground.widen(BROKEN_DOWN.branches)
+            for (const variant of BROKEN_DOWN.variants) progress.breakdown(await breakDown(ground, fleet, BROKEN_DOWN, variant, options))
+        }
+    } finally {
+        // First those that would see their servers go.
+        await fleet.end()
+        await ground.destroy()
     }
-    if (options.breakdown) {
-        await ground.widen(BROKEN_DOWN.branches)
-        for (const variant of BROKEN_DOWN.variants) progress.breakdown(await breakDown(ground, fleet, BROKEN_DOWN, variant, options))
-    }
-    await fleet.end()
-    await ground.destroy()
 }

@@ -69,6 +69,7 @@ export class Session {
         readonly number: number,
         private readonly local: Client | undefined,
         readonly nodes: readonly Client[],
+        readonly finishers: readonly Client[],
         readonly branches: number
     ) {}
 
@@ -108,6 +109,6 @@ export class Session {
     }
 
     async close(): Promise<void> {
-        await Promise.all([this.local, ...this.nodes].map((client) => client?.end()))
+        await Promise.all([this.local, ...this.nodes, ...this.finishers].map((client) => client?.end()))
     }
 }

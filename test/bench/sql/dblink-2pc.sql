@@ -14,21 +14,22 @@ create procedure transfer(branches integer, account_id integer, transfer_tag big
 language plpgsql
 as $$
 declare
-    gid constant text := 'bench_' || transfer_tag;
+    -- With the node's number, as two nodes may be databases of one server.
+    gid constant text := 'bench_' || transfer_tag || '_';
 begin
     for n in 1 .. branches loop
         perform dblink_exec('bench_' || n,
             format('begin; update account set balance = balance + 1, tag = %s where id = %s', transfer_tag, account_id));
     end loop;
     for n in 1 .. branches loop
-        if dblink_exec('bench_' || n, format('prepare transaction %L', gid)) <> 'PREPARE TRANSACTION' then
-            raise exception 'node % did not prepare %', n, gid;
+        if dblink_exec('bench_' || n, format('prepare transaction %L', gid || n)) <> 'PREPARE TRANSACTION' then
+            raise exception 'node % did not prepare %', n, gid || n;
         end if;
     end loop;
     insert into decision (tag, nodes) select transfer_tag, array_agg(n) from generate_series(1, branches) n;
     commit;
     for n in 1 .. branches loop
-        perform dblink_exec('bench_' || n, format('commit prepared %L', gid));
+        perform dblink_exec('bench_' || n, format('commit prepared %L', gid || n));
     end loop;
 end
 $$;

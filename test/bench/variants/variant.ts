@@ -19,6 +19,8 @@ export interface Variant {
     readonly safe: boolean
     /** Where the session has connections of its own. */
     readonly connects: 'coordinator' | 'nodes' | 'both'
+    /** A second connection per node, for what goes on behind the next transfer. */
+    readonly finishers?: true
     /** Where it is written which local transaction decided which branches, for the half-committed window. */
     readonly decisions?: 'bench' | 'pglobalxact'
     /** Changes a row on how many nodes? Default: on each branch's. */
