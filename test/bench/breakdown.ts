@@ -9,6 +9,7 @@ import { runCell, type Cell, type CellOptions } from './cell'
 import type { Fleet } from './fleet'
 import type { Ground } from './ground'
 import type { Point } from './options'
+import { variantNamed } from './variants'
 
 export interface Line {
     readonly what: string
@@ -59,14 +60,18 @@ function merged(all: readonly Line[]): Line[] {
     return [...by.values()].sort((a, b) => b.us - a.us)
 }
 
-/** A session's counts of functions are there once it is gone. */
-const sessionsGone = (control: Client): Promise<unknown> =>
-    until('the sessions of the programs have ended', async () => {
-        const { rows } = await control.query<{ n: number }>(
-            "select count(*)::int as n from pg_stat_activity where application_name = 'bench'"
+/** A session's counts of functions are there once it is gone, before PostgreSQL 15 a little later. */
+async function counted(control: Client, variant: string, transfers: number): Promise<void> {
+    const { entry } = variantNamed(variant)
+    await until('the sessions of the programs have ended, and their functions are counted', async () => {
+        const { rows } = await control.query<{ sessions: number; calls: number }>(
+            `select (select count(*)::int from pg_stat_activity where application_name = 'bench') as sessions,
+                    (select coalesce(sum(calls), 0)::int from pg_stat_user_functions where funcname = $1) as calls`,
+            [entry]
         )
-        return rows[0]!.n === 0
+        return rows[0]!.sessions === 0 && (entry === undefined || rows[0]!.calls >= transfers)
     })
+}
 
 export async function breakDown(ground: Ground, fleet: Fleet, point: Point, variant: string, options: CellOptions): Promise<Breakdown> {
     const servers = [ground.coordinator, ...ground.servers]
@@ -74,8 +79,8 @@ export async function breakDown(ground: Ground, fleet: Fleet, point: Point, vari
     await Promise.all(servers.map((server) => server.reload(COUNTING)))
     await Promise.all([ground.control, ...nodes].map((control) => control.query(RESET)))
     const cell = await runCell(ground, fleet, point, variant, options)
-    await sessionsGone(ground.control)
     const transfers = cell.transfers + cell.warmup
+    await counted(ground.control, variant, transfers)
     const found: Breakdown = {
         variant,
         sessions: point.sessions,

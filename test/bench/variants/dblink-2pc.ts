@@ -8,6 +8,7 @@ export const dblink2pc: Variant = {
     safe: true,
     connects: 'coordinator',
     decisions: 'bench',
+    entry: 'transfer',
     open: async (session) => {
         await flight(session.coordinator, { text: 'call open_nodes($1)', values: [session.branches] })
     },

@@ -2,7 +2,7 @@ import { bothOf, flight, together, type Session } from '../session'
 import { AWAIT } from './exec'
 import { mustHavePrepared, UPDATE, type Transfer, type Variant } from './variant'
 
-const common = { safe: true, connects: 'both', decisions: 'pglobalxact' } as const
+const common = { safe: true, connects: 'both', decisions: 'pglobalxact', entry: 'enlist' } as const
 
 /** One call for all nodes; the statement depends on their number only. */
 const enlisting = (branches: number): string =>

@@ -1,7 +1,7 @@
 import { flight, type Session, type Statement } from '../session'
 import { updateText, type Transfer, type Variant } from './variant'
 
-const common = { safe: true, connects: 'coordinator', decisions: 'pglobalxact' } as const
+const common = { safe: true, connects: 'coordinator', decisions: 'pglobalxact', entry: 'exec' } as const
 
 const COMMIT = 'commit'
 export const AWAIT = { name: 'await', text: 'select pglobalxact.await()' } as const

@@ -23,6 +23,8 @@ export interface Variant {
     readonly finishers?: true
     /** Where it is written which local transaction decided which branches, for the half-committed window. */
     readonly decisions?: 'bench' | 'pglobalxact'
+    /** The function that each transfer calls on the coordinator, once or more. */
+    readonly entry?: string
     /** Changes a row on how many nodes? Default: on each branch's. */
     readonly rows?: (branches: number) => number
     /** Returns when the program may tell its user that it is done. Calls session.committing() when all work but the commit is done. */
