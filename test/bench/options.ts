@@ -87,11 +87,11 @@ function points(): readonly Point[] {
 
 export function fromEnvironment(report: string): Options {
     const given = NAMES.filter((name) => process.env[name]).map((name) => `${name}='${process.env[name]}'`)
-    const seconds = Number(process.env['SECONDS'] || 3)
+    const seconds = Number(process.env['SECONDS'] || 2)
     if (!(seconds > 0 && seconds <= 600)) throw new Error(`SECONDS is "${process.env['SECONDS']}": give a number above 0, at most 600`)
     return {
         points: points(),
-        rounds: number('ROUNDS', 5),
+        rounds: number('ROUNDS', 7),
         seconds,
         warmupSeconds: 0.3,
         clients: number('CLIENTS', 2),
