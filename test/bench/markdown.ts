@@ -114,7 +114,7 @@ function machine({ points, breakdowns }: Results): string {
 
 One machine for everything: ${cores} processors (${cpu}), ${memoryGb} GB, Linux ${kernel}, PostgreSQL ${postgres}, Node.js ${node}; a write of 8 KB with
 fdatasync takes ${fsyncMs.toFixed(2)} ms${range}. A server for the coordinator and two for the nodes (${SETTINGS_TEXT}); with 4 and 8
-branches the nodes are databases on those two. The sidecar runs with its defaults, and has so many nodes as the widest point before.`
+branches the nodes are databases on those two. The sidecar runs with its defaults.`
 }
 
 const judged = (met: boolean | undefined): string => (met === undefined ? NONE : met ? 'met' : '**missed**')

@@ -76,16 +76,23 @@ export interface Progress {
 export async function run(options: Options, progress: Progress): Promise<void> {
     const ground = await Ground.create()
     const fleet = new Fleet(options.clients)
-    try {
-        // Without the library the slow rounds are skipped, as Preload.build said.
-        for (const point of options.points.filter(({ fsyncMs }) => fsyncMs === 0 || ground.controls.size > 0)) {
+    // Without the library the slow rounds are skipped, as Preload.build said.
+    const points = options.points.filter(({ fsyncMs }) => fsyncMs === 0 || ground.controls.size > 0)
+    const wide = ({ branches }: Point): boolean => branches > BROKEN_DOWN.branches
+    const measure = async (some: readonly Point[]): Promise<void> => {
+        for (const point of some) {
             progress.began(point)
             progress.point(await measurePoint(ground, fleet, point, options, progress.cell))
         }
+    }
+    try {
+        // Wide points last: a node more is looked at by the sidecar from then on.
+        await measure(points.filter((point) => !wide(point)))
         if (options.breakdown) {
             await ground.widen(BROKEN_DOWN.branches)
             for (const variant of BROKEN_DOWN.variants) progress.breakdown(await breakDown(ground, fleet, BROKEN_DOWN, variant, options))
         }
+        await measure(points.filter(wide).sort((a, b) => a.branches - b.branches))
     } finally {
         // First those that would see their servers go.
         await fleet.end()
