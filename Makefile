@@ -83,7 +83,7 @@ endurance: build ## steady load for SECONDS=3600: nothing may grow (test/chaos)
 # From make's command line, as for chaos: bash has a SECONDS of its own. test/bench/README.md has the options.
 bench: build ## throughput and latency beside what you would use instead (test/bench)
 	@GRIDS='$(GRIDS)' VARIANTS='$(VARIANTS)' SESSIONS='$(SESSIONS)' BRANCHES='$(BRANCHES)' FSYNC_MS='$(FSYNC_MS)' \
-	  ROUNDS='$(ROUNDS)' SECONDS='$(SECONDS)' CLIENTS='$(CLIENTS)' KEEP='$(KEEP)' REPORT='$(REPORT)' BREAKDOWN='$(BREAKDOWN)' \
+	  ROUNDS='$(ROUNDS)' SECONDS='$(SECONDS)' CLIENTS='$(CLIENTS)' KEEP='$(KEEP)' REPORT='$(REPORT)' BREAKDOWN='$(BREAKDOWN)' PROFILE='$(PROFILE)' \
 	  $(TS) test/bench/bench.ts
 
 install-sql: build ## install or upgrade schema pglobalxact (PG* variables or DATABASE_URL)

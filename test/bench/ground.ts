@@ -52,7 +52,7 @@ export class Ground {
         readonly version: string
     ) {}
 
-    static async create(): Promise<Ground> {
+    static async create(profile?: string): Promise<Ground> {
         const preload = Preload.build()
         const controls = new Map(preload ? ['a', 'b', 'c', 'sidecar'].map((name) => [name, preload.control(name)]) : [])
         // Hundreds of sessions log in for each cell: what is measured is not the hashing of passwords.
@@ -63,7 +63,8 @@ export class Ground {
         for (const server of [b!, c!]) await server.query(nodeRoles)
         const databaseUrl = a!.url({ database: DATABASE, user: 'pglobalxact', password: SECRETS.pglobalxact })
         const stateDir = mkdtempSync(join(workDir(), 'st-'))
-        const sidecar = startSidecar({ stateDir, databaseUrl, env: controls.get('sidecar')?.env ?? {} })
+        const nodeArgs = profile ? ['--cpu-prof', '--cpu-prof-dir', profile] : []
+        const sidecar = startSidecar({ stateDir, databaseUrl, env: controls.get('sidecar')?.env ?? {}, nodeArgs })
         await sidecar.waitForLog(/ acting /)
         const control = await a!.connect({ database: DATABASE, application_name: 'bench control' })
         const { rows } = await control.query<{ v: string }>("select split_part(current_setting('server_version'), ' ', 1) as v")

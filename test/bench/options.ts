@@ -23,6 +23,8 @@ export interface Options {
     /** Directory of the report. */
     readonly report: string
     readonly breakdown: boolean
+    /** Directory for a CPU profile of the sidecar. */
+    readonly profile?: string
     /** As typed, for the report. */
     readonly command: string
 }
@@ -51,7 +53,19 @@ export const GRIDS: Readonly<Record<string, readonly Point[]>> = {
     slow: grid([1, 8, 32], [2], 1, SLOW)
 }
 
-const NAMES = ['GRIDS', 'VARIANTS', 'SESSIONS', 'BRANCHES', 'FSYNC_MS', 'ROUNDS', 'SECONDS', 'CLIENTS', 'KEEP', 'BREAKDOWN'] as const
+const NAMES = [
+    'GRIDS',
+    'VARIANTS',
+    'SESSIONS',
+    'BRANCHES',
+    'FSYNC_MS',
+    'ROUNDS',
+    'SECONDS',
+    'CLIENTS',
+    'KEEP',
+    'BREAKDOWN',
+    'PROFILE'
+] as const
 
 const words = (name: string): string[] => (process.env[name] ?? '').split(/[\s,]+/).filter((word) => word !== '')
 
@@ -98,6 +112,7 @@ export function fromEnvironment(report: string): Options {
         keep: flag('KEEP'),
         report: process.env['REPORT'] || report,
         breakdown: process.env['BREAKDOWN'] === undefined || process.env['BREAKDOWN'] === '' || flag('BREAKDOWN'),
+        ...(process.env['PROFILE'] && { profile: process.env['PROFILE'] }),
         command: ['make bench', ...given].join(' ')
     }
 }
