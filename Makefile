@@ -7,7 +7,7 @@ SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build lint format test test-versions matrix hosts model chaos crashes test-chaos endurance install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test test-versions matrix hosts model chaos crashes test-chaos endurance bench install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -30,7 +30,7 @@ format: node_modules ## lay the TypeScript out
 	@$(NODE) node_modules/prettier/bin/prettier.cjs --write --log-level warn $(SOURCES)
 
 # Some of them: make test TESTS=test/sql/exec.test.ts MOCHA_ARGS="--grep 'COMMIT'"
-TESTS ?= test/unit test/sql test/sidecar test/crash
+TESTS ?= test/unit test/sql test/sidecar test/crash test/bench
 LANES ?= 2
 
 test: build ## run the tests on real servers that they start themselves
@@ -79,6 +79,12 @@ endurance: SECONDS ?= 3600
 endurance: RATE ?= 60
 endurance: build ## steady load for SECONDS=3600: nothing may grow (test/chaos)
 	@SECONDS=$(SECONDS) RATE=$(RATE) $(TS) test/chaos/endurance.ts
+
+# From make's command line, as for chaos: bash has a SECONDS of its own. test/bench/README.md has the options.
+bench: build ## throughput and latency beside what you would use instead (test/bench)
+	@GRIDS='$(GRIDS)' VARIANTS='$(VARIANTS)' SESSIONS='$(SESSIONS)' BRANCHES='$(BRANCHES)' FSYNC_MS='$(FSYNC_MS)' \
+	  ROUNDS='$(ROUNDS)' SECONDS='$(SECONDS)' CLIENTS='$(CLIENTS)' KEEP='$(KEEP)' REPORT='$(REPORT)' BREAKDOWN='$(BREAKDOWN)' PROFILE='$(PROFILE)' \
+	  $(TS) test/bench/bench.ts
 
 install-sql: build ## install or upgrade schema pglobalxact (PG* variables or DATABASE_URL)
 	@$(NODE) dist/main.js install

@@ -22,6 +22,8 @@ export interface ClusterOptions {
     readonly copyOf?: Cluster
     /** Starts in recovery (standby.signal); put primary_conninfo into the settings. */
     readonly standby?: boolean
+    /** More variables of the server's environment, such as LD_PRELOAD. Not for containers. */
+    readonly env?: Readonly<Record<string, string>>
 }
 
 export interface Login {
@@ -53,7 +55,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     if (options.copyOf) await options.copyOf.copyTo(dataDir)
     else await newDataDir(pg, dataDir)
     if (options.standby) await writeFile(join(dataDir, 'standby.signal'), '')
-    const cluster = new Cluster(options.name, home, pg, await freePort(), options.settings ?? {})
+    const cluster = new Cluster(options.name, home, pg, await freePort(), options.settings ?? {}, options.env)
     clusters.add(cluster)
     await cluster.start()
     return cluster
@@ -74,9 +76,10 @@ export class Cluster {
         readonly home: string,
         readonly binaries: Binaries,
         port: number,
-        settings: Settings
+        settings: Settings,
+        env: Readonly<Record<string, string>> = {}
     ) {
-        this.#postmaster = new Postmaster(name, binaries, home)
+        this.#postmaster = new Postmaster(name, binaries, home, env)
         this.#port = port
         this.#settings = { ...DEFAULTS, cluster_name: name, unix_socket_directories: home, ...settings }
     }

@@ -12,6 +12,8 @@ export interface Command {
     readonly title: string
     /** How the guard ends it first. */
     readonly last: LastSignal
+    /** More variables of its environment. */
+    readonly env?: Readonly<Record<string, string>>
 }
 
 export interface Launched {
@@ -52,7 +54,7 @@ export const processes: Launcher = {
         const child = spawn(program, args, {
             ...serverAccount(),
             cwd: home,
-            env: { PATH: process.env['PATH'], ...serverEnv() },
+            env: { PATH: process.env['PATH'], ...serverEnv(), ...command.env },
             detached: true,
             stdio: ['ignore', log, log]
         })

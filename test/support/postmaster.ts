@@ -26,7 +26,8 @@ export class Postmaster {
     constructor(
         readonly name: string,
         readonly binaries: Binaries,
-        readonly home: string
+        readonly home: string,
+        private readonly env: Readonly<Record<string, string>> = {}
     ) {
         this.dataDir = join(home, 'data')
         this.logFile = logOf(home)
@@ -61,7 +62,8 @@ export class Postmaster {
             args: ['-D', this.dataDir],
             home: this.home,
             title: `PostgreSQL ${this.name}`,
-            last: 'QUIT'
+            last: 'QUIT',
+            env: this.env
         })
         const exit = launched.exit.finally(() => {
             this.#running = undefined

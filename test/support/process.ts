@@ -19,6 +19,8 @@ export interface SidecarOptions {
     readonly env?: Readonly<Record<string, string | undefined>>
     /** More arguments for `run`. */
     readonly args?: readonly string[]
+    /** Arguments of Node.js itself, such as --cpu-prof. */
+    readonly nodeArgs?: readonly string[]
 }
 
 let built = false
@@ -46,9 +48,9 @@ export function buildOnce(): void {
 
 type Child = ChildProcessByStdio<null, Readable, Readable>
 
-function launch(args: readonly string[], env: NodeJS.ProcessEnv): Child {
+function launch(args: readonly string[], env: NodeJS.ProcessEnv, nodeArgs: readonly string[] = []): Child {
     buildOnce()
-    const child = spawn(process.execPath, [program, ...args], {
+    const child = spawn(process.execPath, [...nodeArgs, program, ...args], {
         cwd: ROOT,
         env: { ...cleanEnv(), ...env },
         stdio: ['ignore', 'pipe', 'pipe']
@@ -79,10 +81,10 @@ export async function runCommand(args: readonly string[], env: Readonly<Record<s
 }
 
 /** Starts `pglobalxact run`. Does not wait: use waitForLog, or a condition in the database. */
-export function startSidecar({ stateDir, databaseUrl, env, args = [] }: SidecarOptions): Sidecar {
+export function startSidecar({ stateDir, databaseUrl, env, args = [], nodeArgs }: SidecarOptions): Sidecar {
     // Off unless a test asks: on a machine that runs a sidecar of its own the default port is taken.
     const all = { PGLOBALXACT_METRICS: 'off', ...env, ...(databaseUrl && { PGLOBALXACT_DATABASE_URL: databaseUrl }) }
-    return new Sidecar(launch(['run', '--state-dir', stateDir, ...args], all))
+    return new Sidecar(launch(['run', '--state-dir', stateDir, ...args], all, nodeArgs))
 }
 
 export class Sidecar {
