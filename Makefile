@@ -7,7 +7,7 @@ SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build lint format test test-versions matrix hosts model chaos crashes test-chaos endurance install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test test-versions matrix hosts model chaos crashes test-chaos endurance bench-scale install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -79,6 +79,10 @@ endurance: SECONDS ?= 3600
 endurance: RATE ?= 60
 endurance: build ## steady load for SECONDS=3600: nothing may grow (test/chaos)
 	@SECONDS=$(SECONDS) RATE=$(RATE) $(TS) test/chaos/endurance.ts
+
+# Some of it: make bench-scale ITEMS='recovery nodes' ROUNDS=3
+bench-scale: build ## recovery, reads, many nodes and idling at scale: test/reports/scale.md (test/bench/scale)
+	@ITEMS='$(ITEMS)' ROUNDS=$(ROUNDS) SETS=$(SETS) $(TS) test/bench/scale/run.ts
 
 install-sql: build ## install or upgrade schema pglobalxact (PG* variables or DATABASE_URL)
 	@$(NODE) dist/main.js install
