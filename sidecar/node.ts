@@ -5,7 +5,7 @@ import { Finisher, type Answer } from './finisher'
 import type { Log } from './log'
 import { loginPid, proveSession, readFacts, type Examination } from './nodefacts'
 import type { NodeAddress } from './nodeoptions'
-import { fateOf, gidPattern, type Action, type Fate } from './protocol'
+import { fateOf, gidPattern, widenXid, type Action, type Fate } from './protocol'
 import { connectToNode, destroy } from './session'
 import { nodeSql } from './sqlfiles'
 import { messageOf, sqlstateOf } from './sqlstate'
@@ -40,6 +40,9 @@ export interface Scan {
     readonly timeline: string | null
     readonly sessions: readonly RemoteSession[]
 }
+
+/** As sql/node/scan.sql has it: gid, xid, owner and time of each branch. */
+type RawScan = Omit<Scan, 'prepared'> & { readonly xmax: string; readonly prepared: readonly (readonly [string, string, string, string])[] }
 
 /** What a prepared branch holds up on its node. */
 export interface Stake {
@@ -125,8 +128,13 @@ export class Node {
     }
 
     async scan(): Promise<Scan> {
-        const { rows } = await this.query<Scan>(SCAN, [gidPattern(this.settings.coordinator)])
-        return rows[0]!
+        const { rows } = await this.query<RawScan>(SCAN, [gidPattern(this.settings.coordinator)])
+        const { xmax, prepared, ...scan } = rows[0]!
+        const near = BigInt(xmax)
+        return {
+            ...scan,
+            prepared: prepared.map(([gid, xid, owner, prepared_at]) => ({ gid, xid, owner, prepared_at, xid8: widenXid(xid, near) }))
+        }
     }
 
     async stakes(gids: readonly string[]): Promise<readonly Stake[]> {
