@@ -76,8 +76,11 @@ async function prepare(cluster: Cluster, world: World, gids: readonly string[]):
     return xids
 }
 
-/** The odd ones have their commit record, as _prepare_set leaves it; the others' local transactions are over without one. */
-export async function makeInDoubt(world: World, count: number): Promise<void> {
+export const odd = (index: number): boolean => index % 2 === 1
+
+/** Those that are to commit have their commit record, as _prepare_set leaves it; the others' local transactions are over without one. */
+export async function makeInDoubt(world: World, count: number, commits = odd): Promise<void> {
+    const committed = <T>(all: readonly T[]): T[] => all.filter((_, index) => commits(index))
     const { coordinator, ids } = await keys(world, count)
     await Promise.all(
         [...world.nodes.values()].map(async (cluster, index) => {
@@ -87,27 +90,25 @@ export async function makeInDoubt(world: World, count: number): Promise<void> {
                 world,
                 ids.map((id) => `pgx_${coordinator}_${id}_${node}`)
             )
-            await recordBranches(world, node, ids, xids)
+            await recordBranches(world, node, committed(ids), committed(xids))
         })
     )
-    const sets = ids.filter((_, index) => index % 2 === 1)
     await asReplica(
         world,
         `insert into pglobalxact.commit_record (xid, nonce, role, application_name)
          select split_part(id, '_', 1)::xid8, split_part(id, '_', 2), 'app', 'bench' from unnest($1::text[]) id`,
-        [sets]
+        [committed(ids)]
     )
     await world.sql('analyze')
 }
 
 async function recordBranches(world: World, node: number, ids: readonly string[], xids: readonly string[]): Promise<void> {
-    const odd = <T>(all: readonly T[]): T[] => all.filter((_, index) => index % 2 === 1)
     await asReplica(
         world,
         `insert into pglobalxact.branch_record (xid, nonce, node, kind, connection, prepared, branch_xid, timeline, owner)
          select split_part(id, '_', 1)::xid8, split_part(id, '_', 2), ${node}, 'exec', 'pgx_${node}_1', true, x::xid8, '00000001', 'node_app'
          from unnest($1::text[], $2::text[]) as t (id, x)`,
-        [odd(ids), odd(xids)]
+        [ids, xids]
     )
 }
 

@@ -7,7 +7,7 @@ import { AT_DEFAULTS, World } from '../../support/world'
 import { bareLoop } from './bare'
 import { figure, target, type Part } from './figures'
 import { makeBare, makeInDoubt, prepareTables } from './indoubt'
-import { startServers } from './servers'
+import { cpuOfProcess, cpuOfServer, startServers } from './servers'
 import { clearState, writeState } from './statefiles'
 
 const LOOK = 20 // ms between looks whether all is settled: the same for both sides
@@ -16,6 +16,8 @@ interface Settled {
     /** Milliseconds from the start until the first set, and until all are settled. */
     readonly first: number
     readonly all: number
+    /** Microseconds of processor time per branch. */
+    readonly cpu: { readonly coordinator: number; readonly nodes: number; readonly sidecar: number }
 }
 
 type Shape = 'empty' | 'state'
@@ -35,6 +37,11 @@ export async function measureRecovery({ sets, rounds }: RecoveryOptions): Promis
     for (let round = 0; round < rounds; round++) {
         taken.bare.push(await runBare(world, sets))
         for (const shape of ['empty', 'state'] as const) taken[shape].push(await runSidecar(world, sets, shape))
+        console.log(
+            Object.entries(taken)
+                .map(([name, all]) => `${name}: ${JSON.stringify(all.at(-1)!.cpu)}`)
+                .join('\n')
+        )
         const said = Object.entries(taken).map(
             ([name, all]) => `${name} ${all.at(-1)!.all.toFixed(0)} ms (first ${all.at(-1)!.first.toFixed(0)})`
         )
@@ -98,7 +105,7 @@ const sweep = async (world: World): Promise<void> => {
 async function runBare(world: World, sets: number): Promise<Settled> {
     await sweep(world)
     const branches = await makeBare(world, sets)
-    return untilSettled(world, await bareLoop(world, branches))
+    return untilSettled(world, sets, await bareLoop(world, branches))
 }
 
 async function runSidecar(world: World, sets: number, shape: Shape): Promise<Settled> {
@@ -106,7 +113,7 @@ async function runSidecar(world: World, sets: number, shape: Shape): Promise<Set
     clearState(world.stateDir)
     await makeInDoubt(world, sets)
     if (shape === 'state') await fillState(world)
-    const settled = await untilSettled(world, () => world.launchSidecar())
+    const settled = await untilSettled(world, sets, () => world.launchSidecar())
     await world.settled()
     await world.sidecar!.stop()
     await check(world, sets)
@@ -143,15 +150,22 @@ async function check(world: World, sets: number): Promise<void> {
 }
 
 /** From the start of `settler`. The nodes' own commit times tell of the first set; both sides pay for the same looks. */
-async function untilSettled(world: World, settler: () => unknown): Promise<Settled> {
+async function untilSettled(world: World, sets: number, settler: () => unknown): Promise<Settled> {
     const clients = await Promise.all([...world.nodes.values()].map((cluster) => cluster.connect({ database: world.database })))
+    const used = [world.coordinator, ...world.nodes.values()].map(cpuOfServer)
     const began = performance.now()
     const wallClock = Date.now()
     await Promise.all([settler(), ...clients.map((client) => untilNoneIsPrepared(client))])
     const all = performance.now() - began
+    const [coordinator, ...nodes] = [world.coordinator, ...world.nodes.values()].map(
+        (cluster, index) => cpuOfServer(cluster) - used[index]!
+    )
+    const own = world.sidecar?.running === true ? cpuOfProcess(world.sidecar.pid) : 0
+    const each = (seconds: number): number => (seconds * 1e6) / (2 * sets)
+    const cpu = { coordinator: each(coordinator!), nodes: each(nodes.reduce((sum, one) => sum + one, 0)), sidecar: each(own) }
     const firsts = await firstSet(world)
     await Promise.all(clients.map((client) => client.end()))
-    return { first: firsts - wallClock, all }
+    return { first: firsts - wallClock, all, cpu }
 }
 
 async function untilNoneIsPrepared(client: Client): Promise<void> {
