@@ -39,6 +39,15 @@ export interface Scan {
     readonly standby: boolean
     readonly timeline: string | null
     readonly sessions: readonly RemoteSession[]
+    /** Null where it was not asked for. */
+    readonly members: Members | null
+}
+
+/** Whose branches the sidecar may finish. */
+export interface Members {
+    readonly login: string
+    readonly superuser: boolean
+    readonly members: readonly string[]
 }
 
 /** As sql/node/scan.sql has it: gid, xid, owner and time of each branch. */
@@ -127,8 +136,8 @@ export class Node {
         return true
     }
 
-    async scan(): Promise<Scan> {
-        const { rows } = await this.query<RawScan>(SCAN, [gidPattern(this.settings.coordinator)])
+    async scan(withMembers = false): Promise<Scan> {
+        const { rows } = await this.query<RawScan>(SCAN, [gidPattern(this.settings.coordinator), withMembers])
         const { xmax, prepared, ...scan } = rows[0]!
         const near = BigInt(xmax)
         return {
@@ -207,8 +216,8 @@ export class Node {
         }
     }
 
-    async members() {
-        const { rows } = await this.query<{ login: string; superuser: boolean; members: string[] }>(MEMBERS, [])
+    async members(): Promise<Members> {
+        const { rows } = await this.query<Members>(MEMBERS, [])
         return rows[0]!
     }
 

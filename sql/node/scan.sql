@@ -1,4 +1,5 @@
--- What the sidecar asks a node at each look, in one round trip. $1: LIKE pattern of this coordinator's gids, and of its session names.
+-- What the sidecar asks a node at each look, in one round trip. $1: LIKE pattern of this coordinator's gids, and of its session names;
+-- $2: whether to tell whose branches the sidecar may finish, too.
 -- With thousands prepared every microsecond per branch counts: pg_prepared_xacts is read once, and branches are plain arrays. It shows 32
 -- bits of an xid: the caller widens them by xmax, the snapshot's.
 with prepared as materialized (
@@ -19,4 +20,10 @@ select coalesce((select json_agg(json_build_array(p.gid, p.transaction::text, p.
        coalesce((select jsonb_agg(jsonb_build_object('pid', a.pid, 'name', a.application_name, 'xact_start', a.xact_start::text))
                  from pg_catalog.pg_stat_activity a
                  where a.datname = current_database() and a.application_name like $1 and a.xact_start is not null
-                   and a.pid <> pg_backend_pid() and a.application_name ~ '^pgx_[0-9a-f]{8}_[0-9]+_[0-9a-f]{8}$'), '[]') as sessions
+                   and a.pid <> pg_backend_pid() and a.application_name ~ '^pgx_[0-9a-f]{8}_[0-9]+_[0-9a-f]{8}$'), '[]') as sessions,
+       -- As members.sql.
+       case when $2 then (
+           select jsonb_build_object('login', session_user, 'superuser', (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = session_user),
+               'members', coalesce((select jsonb_agg(r.rolname order by r.rolname) from pg_catalog.pg_roles r
+                                    where r.rolcanlogin and r.rolname <> session_user and pg_has_role(session_user, r.oid, 'member')), '[]'))
+       ) end as members
