@@ -4,13 +4,19 @@
  */
 import { number, tearDown } from '../../chaos/harness'
 import type { Part } from './figures'
+import { measureIdle } from './idle'
+import { measureNodes } from './nodes'
 import { measureRecovery } from './recovery'
+import { measureReplay } from './replay'
 import { keep, missed } from './report'
 
 const ROUNDS = number('ROUNDS', 5)
 
 const ITEMS: Readonly<Record<string, () => Promise<Part>>> = {
-    recovery: () => measureRecovery({ sets: number('SETS', 10_000), rounds: ROUNDS })
+    recovery: () => measureRecovery({ sets: number('SETS', 10_000), rounds: ROUNDS }),
+    replay: () => measureReplay({ lines: number('LINES', 100_000), rounds: ROUNDS }),
+    nodes: () => measureNodes({ steps: [10, 50, 100], seconds: number('SECONDS', 20) }),
+    idle: () => measureIdle({ rounds: 2, seconds: number('SECONDS', 30) })
 }
 
 async function main(): Promise<number> {
