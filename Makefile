@@ -82,7 +82,7 @@ endurance: build ## steady load for SECONDS=3600: nothing may grow (test/chaos)
 
 # Some of it: make bench-scale ITEMS='recovery nodes' ROUNDS=3
 bench-scale: build ## recovery, reads, many nodes and idling at scale: test/reports/scale.md (test/bench/scale)
-	@ITEMS='$(ITEMS)' ROUNDS=$(ROUNDS) SETS=$(SETS) $(TS) test/bench/scale/run.ts
+	@ITEMS='$(ITEMS)' ROUNDS=$(ROUNDS) SETS=$(SETS) RECORDS=$(RECORDS) SECONDS=$(SECONDS) $(TS) test/bench/scale/run.ts
 
 install-sql: build ## install or upgrade schema pglobalxact (PG* variables or DATABASE_URL)
 	@$(NODE) dist/main.js install

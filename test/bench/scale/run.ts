@@ -8,6 +8,8 @@ import { measureIdle } from './idle'
 import { measureNodes } from './nodes'
 import { measureRecovery } from './recovery'
 import { measureReplay } from './replay'
+import { measureReads } from './reads'
+import { measureRetained } from './retained'
 import { keep, missed } from './report'
 
 const ROUNDS = number('ROUNDS', 5)
@@ -15,6 +17,8 @@ const ROUNDS = number('ROUNDS', 5)
 const ITEMS: Readonly<Record<string, () => Promise<Part>>> = {
     recovery: () => measureRecovery({ sets: number('SETS', 10_000), rounds: ROUNDS }),
     replay: () => measureReplay({ lines: number('LINES', 100_000), rounds: ROUNDS }),
+    reads: () => measureReads({ sets: number('SETS', 10_000), rounds: ROUNDS }),
+    retained: () => measureRetained({ records: number('RECORDS', 1_000_000), rounds: 3, seconds: number('SECONDS', 3) }),
     nodes: () => measureNodes({ steps: [10, 50, 100], seconds: number('SECONDS', 20) }),
     idle: () => measureIdle({ rounds: 2, seconds: number('SECONDS', 30) })
 }
