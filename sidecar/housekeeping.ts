@@ -12,6 +12,8 @@ const HEARTBEAT = 5000
 const FIGURES = 2000 // ms between looks at what only the database counts
 const ECHO = 10_000
 const PURGE = 60_000
+const PURGE_BATCH = 1000 // sql/sidecar/_purge.sql
+const PURGE_PAUSE = 50
 
 interface Parts {
     readonly config: Config
@@ -24,6 +26,8 @@ interface Parts {
 /** What an acting sidecar does about once a second, whether there are sets or not. */
 export class Housekeeping {
     private readonly stateAlarm = new StateAlarm()
+    private wake: (() => void) | undefined
+    private purging = false
     private last = { heartbeat: 0, echo: 0, figures: 0, purge: 0, problem: '' }
     /** For the metrics; undefined where they are not asked for, or this sidecar waits. */
     figures: Figures | undefined
@@ -34,12 +38,43 @@ export class Housekeeping {
     async keep(catalog: Catalog, acting: Acting, over: () => boolean): Promise<void> {
         const { config, complain } = this.parts
         while (!over()) {
-            await this.chores(catalog, acting).catch((error: unknown) => complain(`housekeeping: ${messageOf(error)}`))
-            await Promise.race([sleep(Math.min(config.scanInterval, 1000)), whenOver(over)])
+            await this.chores(catalog, acting, over).catch((error: unknown) => complain(`housekeeping: ${messageOf(error)}`))
+            if (!over()) await this.rest(Math.min(config.scanInterval, 1000))
         }
     }
 
-    private async chores(catalog: Catalog, acting: Acting): Promise<void> {
+    /** The connection is lost, or the process is to end: no reason to sleep on. */
+    hurry(): void {
+        this.wake?.()
+    }
+
+    private rest(ms: number): Promise<void> {
+        return new Promise((done) => {
+            const timer = setTimeout(done, ms)
+            this.wake = () => {
+                clearTimeout(timer)
+                done()
+            }
+        })
+    }
+
+    /**
+     * Beside the other chores, which it must not hold up: after the retention time of a busy week there is a million to delete. Small
+     * batches with pauses between them, each a transaction of its own, so that nothing else waits for one for long.
+     */
+    private async purge(catalog: Catalog, over: () => boolean): Promise<void> {
+        if (this.purging) return
+        this.purging = true
+        try {
+            while (!over() && (await catalog.purge()) === PURGE_BATCH) await sleep(PURGE_PAUSE)
+        } catch (error) {
+            if (!over()) this.parts.complain(`purge: ${messageOf(error)}`)
+        } finally {
+            this.purging = false
+        }
+    }
+
+    private async chores(catalog: Catalog, acting: Acting, over: () => boolean): Promise<void> {
         const { config, doorbell, journal, complain, lookedAt } = this.parts
         const now = Date.now()
         acting.resolver.tellProgress()
@@ -73,18 +108,7 @@ export class Housekeeping {
         void doorbell.open()
         if (now - this.last.purge > PURGE) {
             this.last.purge = now
-            while ((await catalog.purge()) === 1000) await sleep(50)
+            void this.purge(catalog, over)
         }
     }
 }
-
-/** Lets the housekeeping end soon after the connection or the process does. */
-const whenOver = (over: () => boolean): Promise<void> =>
-    new Promise((done) => {
-        const timer = setInterval(() => {
-            if (!over()) return
-            clearInterval(timer)
-            done()
-        }, 50)
-        setTimeout(() => clearInterval(timer), 1100).unref()
-    })

@@ -5,7 +5,7 @@ import { Finisher, type Answer } from './finisher'
 import type { Log } from './log'
 import { loginPid, proveSession, readFacts, type Examination } from './nodefacts'
 import type { NodeAddress } from './nodeoptions'
-import { fateOf, gidPattern, type Action, type Fate } from './protocol'
+import { fateOf, gidPattern, widenXid, type Action, type Fate } from './protocol'
 import { connectToNode, destroy } from './session'
 import { nodeSql } from './sqlfiles'
 import { messageOf, sqlstateOf } from './sqlstate'
@@ -39,7 +39,19 @@ export interface Scan {
     readonly standby: boolean
     readonly timeline: string | null
     readonly sessions: readonly RemoteSession[]
+    /** Null where it was not asked for. */
+    readonly members: Members | null
 }
+
+/** Whose branches the sidecar may finish. */
+export interface Members {
+    readonly login: string
+    readonly superuser: boolean
+    readonly members: readonly string[]
+}
+
+/** As sql/node/scan.sql has it: gid, xid, owner and time of each branch. */
+type RawScan = Omit<Scan, 'prepared'> & { readonly xmax: string; readonly prepared: readonly (readonly [string, string, string, string])[] }
 
 /** What a prepared branch holds up on its node. */
 export interface Stake {
@@ -124,9 +136,14 @@ export class Node {
         return true
     }
 
-    async scan(): Promise<Scan> {
-        const { rows } = await this.query<Scan>(SCAN, [gidPattern(this.settings.coordinator)])
-        return rows[0]!
+    async scan(withMembers = false): Promise<Scan> {
+        const { rows } = await this.query<RawScan>(SCAN, [gidPattern(this.settings.coordinator), withMembers])
+        const { xmax, prepared, ...scan } = rows[0]!
+        const near = BigInt(xmax)
+        return {
+            ...scan,
+            prepared: prepared.map(([gid, xid, owner, prepared_at]) => ({ gid, xid, owner, prepared_at, xid8: widenXid(xid, near) }))
+        }
     }
 
     async stakes(gids: readonly string[]): Promise<readonly Stake[]> {
@@ -199,8 +216,8 @@ export class Node {
         }
     }
 
-    async members() {
-        const { rows } = await this.query<{ login: string; superuser: boolean; members: string[] }>(MEMBERS, [])
+    async members(): Promise<Members> {
+        const { rows } = await this.query<Members>(MEMBERS, [])
         return rows[0]!
     }
 

@@ -7,6 +7,7 @@ import { Node } from './node'
 import { readAddress } from './nodeoptions'
 import { Keeper } from './recovery'
 import type { Resolver } from './resolver'
+import { untilTurn } from './stagger'
 import type { Tally } from './tally'
 
 const SOONEST_RETURN = 1000 // ms between looks whether a node is due to be tried again, or its fence free
@@ -117,9 +118,8 @@ export class NodeSet {
         const keeper = this.keepers.get(number)
         if (keeper === undefined) return
         await keeper.look()
-        // A little jitter keeps many nodes from being looked at all at once.
         const interval = keeper.node.up ? this.parts.config.scanInterval : Math.min(this.parts.config.scanInterval, SOONEST_RETURN)
-        if (this.keepers.get(number) === keeper) this.schedule(number, interval * (0.95 + Math.random() / 10))
+        if (this.keepers.get(number) === keeper) this.schedule(number, untilTurn(Date.now(), interval, number, this.parts.coordinator))
     }
 
     private hurry(number: number): void {

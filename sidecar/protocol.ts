@@ -29,6 +29,13 @@ export function parseGid(text: string): Gid | undefined {
 /** `prefix` of every gid of a coordinator, as a LIKE pattern (`_` is a wildcard there). */
 export const gidPattern = (coordinator: string): string => `pgx\\_${coordinator}\\_%`
 
+/**
+ * The xid8 of a 32-bit xid that is open on a server: the one nearest to its snapshot's xmax, on either side (sql/internal/_widen_xid.sql
+ * has the argument).
+ */
+export const widenXid = (short: string, near: bigint): string =>
+    String(near + ((BigInt(short) - (near % 4294967296n) + 6442450944n) % 4294967296n) - 2147483648n)
+
 export type Action = 'commit' | 'rollback'
 
 /** What became of a branch, once it is proved. */

@@ -117,7 +117,8 @@ export class Keeper {
         try {
             if (!(await this.connected(force, pass))) return pass
             const started = performance.now()
-            const scan = (this.lastScan = await this.node.scan())
+            // With it whose branches may be finished, every now and then: an idle node is asked one thing at each look.
+            const scan = (this.lastScan = await this.node.scan(Date.now() - this.membershipsAt >= MEMBERSHIPS))
             const latency = performance.now() - started
             await this.settling.settle(scan, pass)
             await this.findLost()
@@ -125,7 +126,7 @@ export class Keeper {
             const catalog = this.parts.catalog()
             if (scan.sessions.length > 0 && catalog !== undefined)
                 pass.ended = await endOrphans(this.node, catalog, scan.sessions, this.parts)
-            await this.lookAtMemberships()
+            await this.lookAtMemberships(scan)
             await this.show(scan, latency)
         } catch (error) {
             if (error instanceof CoordinatorTrouble) {
@@ -199,13 +200,14 @@ export class Keeper {
         this.mayHaveGoneBack = false
     }
 
-    private async lookAtMemberships(): Promise<void> {
+    private async lookAtMemberships(scan: Scan): Promise<void> {
         // A refusal says that they have changed, its end that they have changed back: people look at both.
         const before = this.refused
         this.refused = this.isRefused()
-        if (!before && !this.refused && Date.now() - this.membershipsAt < MEMBERSHIPS) return
+        const found = before || this.refused ? await this.node.members() : scan.members
+        if (found === null) return
         this.membershipsAt = Date.now()
-        const { superuser, members, login } = await this.node.members()
+        const { superuser, members, login } = found
         this.canFinish = superuser ? 'any (superuser)' : members.length === 0 ? `only ${login}` : members.join(', ')
     }
 

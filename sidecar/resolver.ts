@@ -50,6 +50,10 @@ export class Resolver {
         return this.results.unwritten
     }
 
+    get hasStarted(): boolean {
+        return this.started
+    }
+
     /**
      * Nothing is sent before: the first look at the coordinator brings what people have ordered, which outranks what the
      * state files remember.

@@ -37,6 +37,9 @@ export interface RecoveryParts {
 }
 
 const FIRST_RETRY = 100 // ms
+const LEAST = 64 // branches in the first portion, each further one has twice as many
+const MOST = 1024 // branches in a portion: the coordinator needs some 10 ms for the verdicts
+const NAMED = 20 // branches of a portion that get a line of the log each; of more there is one line, and history has them all
 
 /**
  * What is prepared at one node, and carrying out the verdicts on it, by the rule that stands in recovery.ts. Branches of
@@ -55,7 +58,11 @@ export class Settling {
         private readonly parts: RecoveryParts
     ) {}
 
-    /** P is in hand: ask for R and F, then act. Counts into `pass` what was done. */
+    /**
+     * P is in hand: ask for R and F, then act. In portions: while the node works on one, the coordinator is asked about the next, so
+     * that thousands of branches neither wait for the last verdict nor hold up other nodes' questions. Each portion's R and F are read
+     * behind P all the same. Counts into `pass` what was done.
+     */
     async settle(scan: Scan, pass: Settled): Promise<void> {
         pass.prepared = scan.prepared.length
         this.seen = new Map(scan.prepared.map((branch) => [branch.gid, branch]))
@@ -65,10 +72,35 @@ export class Settling {
             return
         }
         await this.parts.fault.at('before verdict')
-        await this.judge(catalog, scan.prepared)
-        const late: Prepared[] = []
+        const verdicts = new Map<string, Verdict>()
+        const late = new Set<string>()
         const actions: Promise<void>[] = []
-        for (const branch of scan.prepared) {
+        try {
+            for (const portion of portions(scan.prepared)) {
+                for (const [gid, verdict] of await this.judge(catalog, portion)) {
+                    verdicts.set(gid, verdict)
+                    this.verdicts.set(gid, verdict)
+                }
+                const action = this.act(catalog, portion, scan, late, pass)
+                // Its failure is told below, when all are done: until then nobody listens.
+                action.catch(() => undefined)
+                actions.push(action)
+            }
+        } finally {
+            await Promise.allSettled(actions)
+        }
+        await Promise.all(actions)
+        this.verdicts = verdicts
+        this.seenLate = late
+        this.forget(scan)
+    }
+
+    /** Carries out the verdicts on a portion of P. `late`: the sets that were committed without being in hand here. */
+    private async act(catalog: Catalog, portion: readonly Prepared[], scan: Scan, late: Set<string>, pass: Settled): Promise<void> {
+        const toCommit: Prepared[] = []
+        const toRollBack: Prepared[] = []
+        const actions: Promise<void>[] = []
+        for (const branch of portion) {
             const verdict = this.verdicts.get(branch.gid)!
             const gid = parseGid(branch.gid)
             const live = gid === undefined ? undefined : this.parts.resolver.find(setId(gid), this.node.address.number)
@@ -78,77 +110,104 @@ export class Settling {
                 )
                 if (live.action === 'commit') this.contradiction(verdict, branch)
             } else if (verdict.verdict === 'commit') {
-                late.push(branch)
+                toCommit.push(branch)
+                late.add(setId(gid!))
             } else if (verdict.verdict === 'rollback' || (verdict.verdict === 'lost' && this.parts.lostSets === 'rollback')) {
-                actions.push(this.carryOut('rollback', branch, scan, pass))
+                toRollBack.push(branch)
             } else {
                 if (verdict.verdict !== 'running') this.leaveAlone(branch, verdict)
                 pass.left_alone += 1
             }
         }
-        await Promise.all([...actions, this.commitLate(catalog, late, scan, pass)])
-        this.forget(scan)
+        actions.push(this.carryOut('rollback', toRollBack, scan, pass), this.commitLate(catalog, toCommit, scan, pass))
+        await Promise.all(actions)
     }
 
     /** The node does not answer: what it showed last is asked for anew, as the coordinator may know more by now. */
     async judgeAgain(catalog: Catalog): Promise<void> {
-        if (this.seen !== undefined && this.seen.size > 0) await this.judge(catalog, [...this.seen.values()])
+        const verdicts = new Map<string, Verdict>()
+        for (const portion of portions([...(this.seen?.values() ?? [])]))
+            for (const [gid, verdict] of await this.judge(catalog, portion)) verdicts.set(gid, verdict)
+        this.verdicts = verdicts
     }
 
-    private async judge(catalog: Catalog, prepared: readonly Prepared[]): Promise<void> {
+    private async judge(catalog: Catalog, prepared: readonly Prepared[]): Promise<ReadonlyMap<string, Verdict>> {
         const verdicts = await catalog.decide(
             this.node.address.number,
             prepared.map((branch) => branch.gid),
             prepared.map((branch) => branch.xid)
         )
-        this.verdicts = new Map(verdicts.map((verdict) => [verdict.gid, verdict]))
+        return new Map(verdicts.map((verdict) => [verdict.gid, verdict]))
     }
 
     /**
      * Committed sets that the sidecar has not in hand: their record was read here before the doorbell's look, the state
-     * files were lost, or a node that failed over or was restored has brought a finished branch back.
+     * files were lost, or a node that failed over or was restored has brought a finished branch back. Before the first look at the
+     * coordinator that is all of them: it brings them, and nothing is sent before.
      */
     private async commitLate(catalog: Catalog, late: readonly Prepared[], scan: Scan, pass: Settled): Promise<void> {
-        if (late.length === 0) return void this.seenLate.clear()
+        if (late.length === 0 || !this.parts.resolver.hasStarted) return
         const ids = new Map(late.map((branch) => [setId(parseGid(branch.gid)!), branch]))
         const found = await catalog.lookAgain([...ids.keys()])
         // A complete set's branch must be seen twice: the first time it may have been finished since P was read.
         const sets = found.filter((set) => set.outcome === null || this.seenLate.has(setId(set)))
-        this.seenLate = new Set(ids.keys())
         // Without a commit record it is a person's order that commits the branch.
         for (const set of found) ids.delete(setId(set))
-        const ordered = [...ids.values()].map((branch) => this.carryOut('commit', branch, scan, pass))
+        const ordered = this.carryOut('commit', [...ids.values()], scan, pass)
         await this.parts.resolver.decide(
             sets.map((set) => (set.outcome === null ? set : onlyOn(set, this.node.address.number))),
             this.parts.uriOf
         )
-        await Promise.all(ordered)
+        await ordered
         pass.committed += sets.length
     }
 
-    private async carryOut(action: Action, branch: Prepared, scan: Scan, pass: Settled): Promise<void> {
+    private async carryOut(action: Action, branches: readonly Prepared[], scan: Scan, pass: Settled): Promise<void> {
+        const done: Prepared[] = []
+        const tried = await Promise.allSettled(
+            branches.map(async (branch) => {
+                if (await this.finish(action, branch, scan)) done.push(branch)
+            })
+        )
+        if (done.length > 0) {
+            pass[action === 'commit' ? 'committed' : 'rolled_back'] += done.length
+            this.logSettled(action, done)
+            // Only of a committed set, forced the other way while its node was away, is there a record to keep.
+            const at = new Date().toISOString()
+            const fates = done.map(({ gid }) => ({ ...parseGid(gid)!, fate: fateOf(action), at }))
+            await this.parts.catalog()?.finish(fates, [])
+        }
+        for (const one of tried) if (one.status === 'rejected') throw one.reason
+    }
+
+    private logSettled(action: Action, done: readonly Prepared[]): void {
+        const node = this.node.address.name
+        if (done.length > NAMED) {
+            this.parts.log.info(`branches ${fateOf(action)}`, { node, branches: done.length, first: done[0]!.gid })
+            return
+        }
+        for (const { gid } of done) this.parts.log.info(`branch ${fateOf(action)}`, { node, gid, because: this.verdicts.get(gid)?.reason })
+    }
+
+    /** True when the node did it now. */
+    private async finish(action: Action, branch: Prepared, scan: Scan): Promise<boolean> {
         const known = this.refusals.get(branch.gid)
-        if (known !== undefined && known.nextTry > Date.now()) return
+        if (known !== undefined && known.nextTry > Date.now()) return false
         if (action === 'rollback') await this.parts.fault.at('before rollback')
         const answer = await this.node.finish(action, branch.gid, branch.owner)
         if (answer.ok) {
             this.noteSettled(action, branch, known?.attempts ?? 0)
             this.refusals.delete(branch.gid)
             this.seen?.delete(branch.gid)
-            pass[action === 'commit' ? 'committed' : 'rolled_back'] += 1
-            this.parts.log.info(`branch ${fateOf(action)}`, {
-                node: this.node.address.name,
-                gid: branch.gid,
-                because: this.verdicts.get(branch.gid)?.reason
-            })
-            // Only of a committed set, forced the other way while its node was away, is there a record to keep.
-            await this.parts.catalog()?.finish([{ ...parseGid(branch.gid)!, fate: fateOf(action), at: new Date().toISOString() }], [])
-        } else if (answer.problem.trouble === 'absent') {
+            return true
+        }
+        if (answer.problem.trouble === 'absent') {
             this.seen?.delete(branch.gid)
             await this.checkGone(action, branch, scan)
         } else {
             this.refused(action, branch, answer.problem)
         }
+        return false
     }
 
     private refused(action: Action, branch: Prepared, problem: Problem): void {
@@ -210,6 +269,13 @@ export class Settling {
         const there = new Set(scan.prepared.map((branch) => branch.gid))
         for (const gid of this.refusals.keys()) if (!there.has(gid)) this.refusals.delete(gid)
         for (const gid of this.reported) if (!there.has(gid)) this.reported.delete(gid)
+    }
+}
+
+/** The first ones are small: what is settled first need not wait for much. */
+function* portions(prepared: readonly Prepared[]): Generator<readonly Prepared[]> {
+    for (let from = 0, size = LEAST; from < prepared.length; from += size, size = Math.min(2 * size, MOST)) {
+        yield prepared.slice(from, from + size)
     }
 }
 

@@ -102,6 +102,7 @@ export class Sidecar {
     stop(): void {
         this.stopping = true
         this.doorbell.ring()
+        this.housekeeping.hurry()
     }
 
     private facts(): Facts {
@@ -163,6 +164,7 @@ export class Sidecar {
                 this.catalog = undefined
                 this.connected = false
                 this.doorbell.ring()
+                this.housekeeping.hurry()
             })
         } catch (error) {
             const refusal = refusedLogin(error)

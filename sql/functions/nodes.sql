@@ -9,14 +9,17 @@ as $$
            case when s.reachable then s.prepared_used end, case when s.reachable then s.prepared_max - s.prepared_used end,
            date_trunc('second', clock_timestamp() - s.oldest_prepared_at),
            s.finishing_as, s.can_finish,
-           (select count(*)::integer from pglobalxact.open_branch b
-            where b.node = n.number and b.state not in ('open', 'running', 'committed', 'rolled back', 'unknown', 'lost', 'forced commit', 'forced rollback')),
+           coalesce(w.waiting, 0),
            s.standbys, s.fence,
            case when n.lost_at is not null then format('declared lost by %s: %s', n.lost_by, n.lost_reason)
                      || case when s.reachable then format('; it is back: select * from pglobalxact.add_node(%L);', n.name) else '' end
                 when not here.acting and s.node is not null then concat_ws('; ', format('no sidecar acts: as seen %s ago', date_trunc('second', clock_timestamp() - s.checked_at)), s.message)
                 else s.message end
     from pglobalxact.node n left join pglobalxact.node_status s on s.node = n.number
+    left join (
+        select b.node, count(*)::integer as waiting from pglobalxact.open_branch b
+        where b.state not in ('open', 'running', 'committed', 'rolled back', 'unknown', 'lost', 'forced commit', 'forced rollback')
+        group by b.node) w on w.node = n.number
     cross join lateral (select exists (select from pglobalxact._sidecar_pid()) as acting) here
     where n.removed_at is null
     order by n.lost_at is null, s.reachable nulls first, n.name

@@ -4,6 +4,8 @@ returns table (set_id text, phase text, outcome text, age interval, nodes intege
                role name, application text, client inet, attempts integer, next_retry interval, last_error text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
+-- Ten thousand open sets must not be sorted on disk.
+set work_mem = '32MB'
 as $$
     with summary as (
         select b.set_id, bool_or(b.decision = 'commit') as decided, min(b.outcome) as outcome, min(b.started_at) as started_at,
@@ -11,14 +13,18 @@ as $$
                count(*) filter (where b.state in ('prepared', 'retry', 'running', 'waiting', 'left alone'))::integer as prepared,
                count(*) filter (where b.state in ('committed', 'rolled back', 'unknown'))::integer as finished,
                count(*) filter (where b.state in ('rolled back', 'forced rollback')) as rolled_back,
-               sum(b.blocked)::integer as blocked, min(b.role) as role, min(b.application_name) as application, (array_agg(b.client_addr))[1] as client,
+               sum(b.blocked)::integer as blocked, min(b.role) as role, min(b.application_name) as application, min(b.client_addr) as client,
                max(b.attempts) as attempts, min(b.next_retry_at) as next_retry_at,
-               string_agg(n.name || ': ' || b.message, '; ' order by n.name) filter (where b.message is not null) as last_error,
-               string_agg(n.name || ': ' || b.state, '; ' order by n.name) filter (where b.state not in ('committed', 'prepared')) as astray,
+               -- In no order yet: to sort within each of thousands of sets takes longer than all the rest.
+               array_agg(n.name || ': ' || b.message) filter (where b.message is not null) as errors,
+               array_agg(n.name || ': ' || b.state) filter (where b.state not in ('committed', 'prepared') and b.outcome in ('mixed', 'unknown')) as astray,
                bool_or(b.decision = 'rollback') as to_roll_back, bool_and(b.state = 'open') as only_open,
                bool_or(b.state = 'left alone') as left_alone
         from pglobalxact.open_branch b join pglobalxact.node n on n.number = b.node
         group by b.set_id
+    ), told as (
+        select m.*, case when cardinality(m.errors) = 1 then m.errors[1] else (select string_agg(e, '; ' order by e) from unnest(m.errors) e) end as last_error
+        from summary m
     )
     select s.set_id,
            case when s.outcome in ('mixed', 'unknown') then 'incomplete'
@@ -37,15 +43,15 @@ as $$
                 else 'unknown' end as outcome,
            date_trunc('second', greatest(clock_timestamp() - s.started_at, interval '0')), s.nodes, s.prepared, s.finished, s.blocked, s.role, s.application, s.client, s.attempts,
            case when s.next_retry_at is not null then date_trunc('second', greatest(s.next_retry_at - clock_timestamp(), interval '0')) end,
-           coalesce(s.last_error, case when s.outcome in ('mixed', 'unknown') then s.astray end)
+           coalesce(s.last_error, (select string_agg(a, '; ' order by a) from unnest(s.astray) a))
     from (
         select s.*, case when s.outcome = 'mixed' then 0 when s.outcome = 'unknown' then 1 when s.last_error is not null then 2
                          when s.outcome = 'in progress' then 4 else 3 end as rank
-        from summary s
+        from told s
         union all
         -- Branches of other coordinators, for which this database is a node: to be seen here, decided there.
         select f.set_id, false, null, f.prepared_at, 1, 1, 0, 0, null, f.owner, null, null, 0, null,
-               format('branch of coordinator %s: ask there (%s): select * from pglobalxact.sets()', f.coordinator, f.where_to_ask), null, false, false, false, 5
+               null, null, false, false, false, format('branch of coordinator %s: ask there (%s): select * from pglobalxact.sets()', f.coordinator, f.where_to_ask), 5
         from pglobalxact.foreign_branch f
     ) s
     order by s.rank, s.started_at

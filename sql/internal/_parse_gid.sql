@@ -2,7 +2,7 @@
 -- regular expression (0.1 ms each), and PL/pgSQL, whose order of evaluation keeps the casts behind the checks.
 create or replace function pglobalxact._parse_gid(gid text)
 returns table (coordinator text, xid xid8, nonce text, node integer)
-language plpgsql immutable parallel safe
+language plpgsql immutable parallel safe rows 1
 set search_path = pg_catalog, pg_temp
 as $$
 declare

@@ -62,6 +62,9 @@ create table commit_record (
 comment on table commit_record is
     'One row per set, written by the set''s own local transaction: it is visible if and only if that transaction committed. '
     'The presence of this row is the decision to commit; there is no other.';
+-- Each row is updated once, when its set is complete, and each update leaves a dead row and a dead entry in every index. By the server's
+-- defaults a fifth of a million would have to be dead before anyone tidied up.
+alter table commit_record set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000, autovacuum_analyze_scale_factor = 0.02);
 create index commit_record_open on commit_record (xid) where complete_at is null;
 create index commit_record_trouble on commit_record (xid) where outcome <> 'committed' and acknowledged_at is null;
 create index commit_record_complete on commit_record (complete_at) where complete_at is not null;
@@ -85,6 +88,8 @@ comment on table branch_record is
     'branch_xid, timeline and owner identify the branch on its node; plain means it wrote nothing and was committed, not prepared. '
     'fate is set while some other branch of the set is unfinished, and for good when it is not "committed"; '
     '"forced …" is an order that waits for the node to return, and that nobody waits for.';
+
+alter table branch_record set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 5000, autovacuum_analyze_scale_factor = 0.02);
 
 create table forced (
     gid          text        not null constraint forced_pk primary key,
@@ -169,4 +174,6 @@ create table branch_status (
     first_seen_at timestamptz not null default clock_timestamp(),
     seen_at       timestamptz not null default clock_timestamp()
 );
+-- Thousands of rows may be written again at every try to reach a node: with room beside them no index is touched.
+alter table branch_status set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 comment on table branch_status is 'Branches in doubt or in trouble as the sidecar last saw them. A copy for reading: no decision is taken from it.';

@@ -40,7 +40,11 @@ alter table branch_status
     add column locks      text,
     add column blocked    integer,
     add column holds_back bigint,
-    add column forgotten  boolean not null default false;
+    add column forgotten  boolean not null default false,
+    add column set_xid    xid8,
+    add column set_nonce  text,
+    add column set_node   integer;
+comment on column branch_status.set_xid is 'With set_nonce and set_node, the parts of gid, to be joined by; null where the gid is none of ours.';
 comment on column branch_status.forgotten is 'By order of a person nobody waits for it while its node is away.';
 comment on column branch_status.blocked is 'Sessions that wait for a lock this branch holds.';
 comment on column branch_status.holds_back is 'Transactions since this one began that vacuum must keep dead rows of, because it is still open.';

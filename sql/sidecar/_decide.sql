@@ -15,11 +15,13 @@ as $$
 #variable_conflict use_column
 declare
     own constant text := (select c.id from pglobalxact.coordinator c);
+    here text; -- the time line
     purged_to constant xid8 := (select c.purged_to from pglobalxact.coordinator c);
 begin
     if pg_is_in_recovery() then
         raise exception 'no decision is read from a server in recovery' using errcode = 'object_not_in_prerequisite_state';
     end if;
+    here := left(pg_walfile_name(pg_current_wal_lsn()), 8);
     return query
     select p.gid, d.verdict, case d.verdict
         when 'foreign' then 'not a gid of this coordinator'
@@ -31,7 +33,7 @@ begin
         when 'commit' then case when f.gid is null then 'its local transaction committed' else format('forced by %s: %s', f.forced_by, f.reason) end
         when 'rollback' then case
             when f.gid is not null then format('forced by %s: %s', f.forced_by, f.reason)
-            when s.timeline = here.timeline then 'its local transaction did not commit'
+            when s.timeline = here then 'its local transaction did not commit'
             else 'its local transaction had not committed when this server took over: if it did so later, replication lost it' end
         end
     from unnest(gids, xids) as p (gid, xid)
@@ -39,20 +41,23 @@ begin
     left join pglobalxact.commit_record r on r.xid = g.xid and r.nonce = g.nonce
     left join pglobalxact.branch_record b on b.xid = g.xid and b.nonce = g.nonce and b.node = g.node and r.xid is not null
     left join pglobalxact.forced f on f.gid = p.gid
-    left join pglobalxact._own_start(g.xid, g.nonce) s on true
-    cross join lateral (select left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline) here
+    -- As _own_start, written out: a call per branch takes longer than all the rest. Where there is a record nobody asks.
+    left join lateral (
+        select o as start, o.started_at, o.timeline from pglobalxact.server_start o
+        where b.xid is null and pglobalxact._nonce(own, g.xid, o.started_at) = g.nonce
+        order by o.started_at desc limit 1) s on true
     cross join lateral (select case
         when g.coordinator is distinct from own then 'foreign'
         when g.node <> _decide.node then 'misplaced'
         when f.gid is not null then f.action
         when b.xid is not null and not b.plain and (b.branch_xid is null or (b.branch_xid::text::numeric % 4294967296)::text = p.xid) then 'commit'
         when b.xid is not null or s.started_at is null then 'stranger'
-        when s.timeline = here.timeline then case
+        when s.timeline = here then case
             when s.started_at <> pg_postmaster_start_time()
               or pg_visible_in_snapshot(g.xid, pg_current_snapshot())
               or pglobalxact._xid_state(g.xid) = 'future' then 'rollback'
             else 'running' end
-        when pg_visible_in_snapshot(g.xid, pg_current_snapshot()) and not pglobalxact._left_behind(g.xid, s) then 'rollback'
+        when pg_visible_in_snapshot(g.xid, pg_current_snapshot()) and not pglobalxact._left_behind(g.xid, s.start) then 'rollback'
         else 'lost' end as by_rule) v
     cross join lateral (select case when v.by_rule = 'rollback' and f.gid is null and g.xid <= purged_to then 'purged'
                                     else v.by_rule end as verdict) d;

@@ -17,10 +17,11 @@ begin
         standbys = coalesce(excluded.standbys, s.standbys), timeline = coalesce(excluded.timeline, s.timeline),
         oldest_prepared_at = case when excluded.reachable then excluded.oldest_prepared_at else s.oldest_prepared_at end,
         sqlstate = excluded.sqlstate, message = excluded.message;
-    insert into pglobalxact.branch_status as s (gid, node, state, decision, prepared_at, owner, xid, locks, blocked, holds_back, attempts, next_retry_at, sqlstate, message)
-    select b.gid, b.node, b.state, b.decision, b.prepared_at, b.owner, b.xid, b.locks, b.blocked, b.holds_back, b.attempts, b.next_retry_at, b.sqlstate, b.message
+    insert into pglobalxact.branch_status as s (gid, set_xid, set_nonce, set_node, node, state, decision, prepared_at, owner, xid, locks, blocked, holds_back, attempts, next_retry_at, sqlstate, message)
+    select b.gid, g.xid, g.nonce, g.node, b.node, b.state, b.decision, b.prepared_at, b.owner, b.xid, b.locks, b.blocked, b.holds_back, b.attempts, b.next_retry_at, b.sqlstate, b.message
     from jsonb_to_recordset(branches) as b (gid text, node integer, state text, decision text, prepared_at timestamptz, owner name,
                                             xid xid8, locks text, blocked integer, holds_back bigint, attempts integer, next_retry_at timestamptz, sqlstate text, message text)
+    left join lateral pglobalxact._parse_gid(b.gid) g on true
     on conflict (gid) do update set state = excluded.state, decision = excluded.decision,
         prepared_at = coalesce(excluded.prepared_at, s.prepared_at), owner = coalesce(excluded.owner, s.owner), xid = coalesce(excluded.xid, s.xid),
         locks = coalesce(excluded.locks, s.locks), blocked = coalesce(excluded.blocked, s.blocked), holds_back = coalesce(excluded.holds_back, s.holds_back),

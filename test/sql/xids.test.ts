@@ -4,6 +4,7 @@
  */
 import { expect } from 'chai'
 import type { Client } from 'pg'
+import { widenXid } from '../../sidecar/protocol'
 import { PASSWORDS, World } from '../support/world'
 
 describe('the full xid of a transaction that is open beside older ones', () => {
@@ -70,6 +71,7 @@ describe('the full xid of a transaction that is open beside older ones', () => {
         for (const [short, near, full] of cases) {
             const [row] = await world.sql<{ full: string }>('select pglobalxact._widen_xid($1, $2)::text as full', [short, near])
             expect(row!.full, `${short} near ${near}`).to.equal(full)
+            expect(widenXid(short!, BigInt(near!)), `${short} near ${near}, by the sidecar`).to.equal(full)
         }
     })
 })

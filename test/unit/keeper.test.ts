@@ -14,6 +14,7 @@ const NOTHING: Scan = {
     standby: false,
     timeline: '00000001',
     sessions: [],
+    members: null,
     oldest_prepared_at: null,
     standbys: 'none'
 }

@@ -12,6 +12,7 @@ const SCAN: Scan = {
     standby: false,
     timeline: '00000001',
     sessions: [],
+    members: null,
     oldest_prepared_at: null,
     standbys: 'none'
 }
