@@ -9,7 +9,15 @@ import type { DecidedSet } from './records'
 const BUSY = 20 // ms without a new set after which polling gives way to sleep
 const POLL = 1 // ms between looks while awake
 const LONGEST_POLL = 100 // ms between looks while some session stays "committing" (a SET CONSTRAINTS IMMEDIATE, or a squatter)
-const BACKLOG = 20_000 // branches queued for nodes that answer, at which no further sets are read: memory stays bounded when a node is slower than the load
+const PRESSED = 250 // ms between looks for requests alone, while too much is in hand
+
+/**
+ * Branches handed to nodes that answer, and results not yet written back, at which no further sets are read. A node that is
+ * slow or away bounds its part by itself: a branch that waits for it holds one of its prepared slots, and without a free slot
+ * there nothing more is decided. So what is in hand, here and in the state files, never exceeds max_prepared_transactions
+ * summed over the nodes; this bound is for nodes with very many.
+ */
+const BACKLOG = 20_000
 
 interface Parts {
     readonly doorbell: Doorbell
@@ -40,20 +48,24 @@ export class Lookout {
             if (since === undefined) await compare(acting.resolver, catalog, this.parts.log)
             since = snapshot
             this.lookedAt = new Date()
-            if (sets !== null) this.decide(acting, sets)
+            if (sets.length > 0) this.decide(acting, sets)
             acting.resolver.start()
             if (requests) onRequests()
-            return sets !== null
+            return sets.length > 0
         }
         while (!over()) {
-            if (acting.nodes.waiting > BACKLOG) {
-                await sleep(10)
+            if (since !== undefined && acting.nodes.waiting + acting.resolver.unwritten > BACKLOG) {
+                // People must be able to act just now.
+                onRequests()
+                await sleep(PRESSED)
                 continue
             }
             if (await look()) {
                 lastWork = Date.now()
                 pause = POLL
                 if (!awake) awake = await catalog.stayAwake()
+                // What comes meanwhile is found by the next look together, at the cost of one.
+                if (awake) await sleep(POLL)
             } else if (awake && Date.now() - lastWork < BUSY) {
                 await sleep(POLL)
             } else {

@@ -9,6 +9,17 @@ import { syncDirectory } from './statedir'
 import { formatLine, type StateEvent } from './statelines'
 import type { Tally } from './tally'
 
+interface Identity {
+    readonly ino: number
+    readonly dev: number
+}
+
+function linesIn(text: string): number {
+    let lines = 0
+    for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1
+    return lines
+}
+
 /**
  * The durable record of every decided set that is not complete. Appends are grouped: whatever lines wait when the disk
  * is free go out in one write and one fsync. A write that fails (full disk, I/O error) is never taken for done: the
@@ -20,6 +31,8 @@ export class StateFile {
     private lazy = ''
     private writing: Promise<void> | undefined
     private file: FileHandle | undefined
+    /** Which file that is: it may be given another name, and its name to another file. */
+    private identity: Identity | undefined
     private size = 0
     private sizeWhenCompacted = 0
     private stale: string[] = []
@@ -99,7 +112,7 @@ export class StateFile {
     }
 
     private take(events: readonly StateEvent[]): string {
-        const time = new Date()
+        const time = new Date().toISOString()
         let text = ''
         for (const event of events) {
             const line = formatLine(event, time)
@@ -111,8 +124,8 @@ export class StateFile {
                 continue
             }
             const lines = this.live.get(id)
-            if (lines === undefined) this.live.set(id, [line.trimEnd()])
-            else lines.push(line.trimEnd())
+            if (lines === undefined) this.live.set(id, [line.slice(0, -1)])
+            else lines.push(line.slice(0, -1))
         }
         return text
     }
@@ -152,8 +165,7 @@ export class StateFile {
                     const { bytesWritten } = await this.file.write(text)
                     this.size += bytesWritten
                     if (bytesWritten !== Buffer.byteLength(text)) throw new Error('short write')
-                    await this.sync(this.file.datasync.bind(this.file), text)
-                    await this.checkName(this.file)
+                    await this.sync(this.file.datasync.bind(this.file), text, this.identity)
                 }
                 if (this.problem !== undefined) this.log.info('state files can be written again')
                 this.problem = undefined
@@ -166,20 +178,28 @@ export class StateFile {
         }
     }
 
-    private async sync(flush: () => Promise<void>, text: string): Promise<void> {
+    private async sync(flush: () => Promise<void>, text: string, identity?: Identity): Promise<void> {
         await this.fault.at('before fsync')
         const began = performance.now()
+        const named = identity === undefined ? undefined : this.checkName(identity)
         await flush()
-        if (this.tally === undefined) return
-        let lines = 0
-        for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines += 1
-        this.tally.synced(performance.now() - began, lines)
+        if (this.tally !== undefined) this.tally.synced(performance.now() - began, linesIn(text))
+        const trouble = await named
+        if (trouble !== undefined) throw trouble
     }
 
-    /** What stands in a file that was removed, or in a directory that was replaced, is on disk for nobody. */
-    private async checkName(file: FileHandle): Promise<void> {
-        const [mine, named] = await Promise.all([file.stat(), stat(join(this.directory, segmentName(this.segment)))])
-        if (mine.ino !== named.ino || mine.dev !== named.dev) throw new Error(`${segmentName(this.segment)} was replaced by another file`)
+    /**
+     * What stands in a file that was removed, or in a directory that was replaced, is on disk for nobody. Asked while the disk
+     * works, for the price of no wait: whenever it is asked, the file may go just behind it, and the next write tells.
+     */
+    private async checkName({ ino, dev }: Identity): Promise<Error | undefined> {
+        const name = segmentName(this.segment)
+        try {
+            const named = await stat(join(this.directory, name))
+            return named.ino === ino && named.dev === dev ? undefined : new Error(`${name} was replaced by another file`)
+        } catch (error) {
+            return error instanceof Error ? error : new Error(String(error))
+        }
     }
 
     private async giveUp(error: unknown): Promise<void> {
@@ -197,7 +217,7 @@ export class StateFile {
         await rm(path + UNFINISHED, { force: true })
         const file = await open(path + UNFINISHED, 'ax', 0o600)
         try {
-            const now = new Date()
+            const now = new Date().toISOString()
             const text =
                 formatLine({ kind: 'header', ...this.frame, segment: number }, now) +
                 [...this.live.values()]
@@ -216,9 +236,11 @@ export class StateFile {
             await rm(path + UNFINISHED, { force: true }).catch(() => undefined)
             throw error
         }
+        const { ino, dev } = await file.stat()
         await this.fault.at('during compaction')
         await this.retire()
         this.file = file
+        this.identity = { ino, dev }
         this.segment = number
         await this.removeStale()
     }

@@ -73,6 +73,7 @@ async function costs({ world }: Ground, sessions: number): Promise<Found['costs'
         made.push({ sidecar: sidecar / sets, coordinator: coordinator / sets, nodes: nodes / sets, rate })
     }
     await load.close()
+    await world.settled()
     return made
 }
 

@@ -23,7 +23,7 @@ export async function bySidecar(world: World, sets: number): Promise<number> {
     for (const name of world.nodes.keys()) {
         const number = `(select n.number from pglobalxact.node n where n.name = '${name}')`
         const branches = await world.sql<{ xid: string }>(
-            `select branch_xid::text as xid from pglobalxact.branch_record where node = ${number} order by xid desc limit $1`,
+            `select b.branch_xid::text as xid from pglobalxact.branch_record b where b.node = ${number} order by b.xid desc limit $1`,
             [sets]
         )
         const [row] = await world.node<{ at: number }>(
