@@ -108,12 +108,11 @@ export class Catalog {
         return rows[0]!.welcome
     }
 
-    async look(since: string | undefined): Promise<Look> {
-        const { rows } = await this.main.query<LookRow>({
-            name: 'look',
-            text: 'select * from pglobalxact._look($1)',
-            values: [since ?? null]
-        })
+    /** Without `since` all that are not complete; with it those decided since, and `patience` is how many milliseconds to wait for one. */
+    async look(since: string | undefined, patience: number): Promise<Look> {
+        // The standbys are asked on the same connection, and their answer must not wait for the next set.
+        const values = [since ?? null, `${this.synchronous ? 0 : patience} ms`]
+        const { rows } = await this.main.query<LookRow>({ name: 'look', text: 'select * from pglobalxact._look($1, $2)', values })
         const { snapshot, requests, synchronous } = rows[0]!
         this.synchronous = synchronous
         return { snapshot, requests, synchronous, sets: setsOf(rows) }

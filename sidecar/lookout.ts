@@ -6,8 +6,8 @@ import type { Doorbell } from './doorbell'
 import type { Log } from './log'
 import type { DecidedSet } from './records'
 
-const BUSY = 20 // ms without a new set after which polling gives way to sleep
-const POLL = 1 // ms between looks while awake
+const BUSY = 20 // ms without a new set after which polling gives way to sleep; meanwhile the server looks each millisecond (_look.sql)
+const POLL = 1 // ms between looks, where the server does not wait for sets
 const LONGEST_POLL = 100 // ms between looks while some session stays "committing" (a SET CONSTRAINTS IMMEDIATE, or a squatter)
 const PRESSED = 250 // ms between looks for requests alone, while too much is in hand
 
@@ -43,8 +43,8 @@ export class Lookout {
         let awake = false
         let lastWork = Date.now()
         let pause = POLL
-        const look = async (): Promise<boolean> => {
-            const { snapshot, sets, requests } = await catalog.look(since)
+        const look = async (patience: number): Promise<boolean> => {
+            const { snapshot, sets, requests } = await catalog.look(since, patience)
             if (since === undefined) await compare(acting.resolver, catalog, this.parts.log)
             since = snapshot
             this.lookedAt = new Date()
@@ -60,18 +60,16 @@ export class Lookout {
                 await sleep(PRESSED)
                 continue
             }
-            if (await look()) {
+            if (await look(awake ? BUSY : 0)) {
                 lastWork = Date.now()
                 pause = POLL
                 if (!awake) awake = await catalog.stayAwake()
-                // What comes meanwhile is found by the next look together, at the cost of one.
-                if (awake) await sleep(POLL)
             } else if (awake && Date.now() - lastWork < BUSY) {
                 await sleep(POLL)
             } else {
                 const quiet = await catalog.fallAsleep(awake)
                 awake = false
-                if (await look()) lastWork = Date.now()
+                if (await look(0)) lastWork = Date.now()
                 else await doorbell.wait(quiet ? scanInterval : Math.min(pause, scanInterval))
                 pause = quiet ? POLL : Math.min(pause * 2, LONGEST_POLL)
             }
