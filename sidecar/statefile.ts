@@ -1,5 +1,5 @@
-import { writeSync } from 'node:fs'
-import { open, rename, rm, stat, type FileHandle } from 'node:fs/promises'
+import { statSync, writeSync } from 'node:fs'
+import { open, rename, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FaultPoints } from './fault'
 import type { Log } from './log'
@@ -167,7 +167,8 @@ export class StateFile {
                     const written = writeSync(this.file.fd, text)
                     this.size += written
                     if (written !== Buffer.byteLength(text)) throw new Error('short write')
-                    await this.sync(this.file.datasync.bind(this.file), text, this.identity)
+                    await this.sync(this.file.datasync.bind(this.file), text)
+                    this.checkName()
                 }
                 if (this.problem !== undefined) this.log.info('state files can be written again')
                 this.problem = undefined
@@ -180,28 +181,18 @@ export class StateFile {
         }
     }
 
-    private async sync(flush: () => Promise<void>, text: string, identity?: Identity): Promise<void> {
+    private async sync(flush: () => Promise<void>, text: string): Promise<void> {
         await this.fault.at('before fsync')
         const began = performance.now()
-        const named = identity === undefined ? undefined : this.checkName(identity)
         await flush()
         if (this.tally !== undefined) this.tally.synced(performance.now() - began, linesIn(text))
-        const trouble = await named
-        if (trouble !== undefined) throw trouble
     }
 
-    /**
-     * What stands in a file that was removed, or in a directory that was replaced, is on disk for nobody. Asked while the disk
-     * works, for the price of no wait: whenever it is asked, the file may go just behind it, and the next write tells.
-     */
-    private async checkName({ ino, dev }: Identity): Promise<Error | undefined> {
+    /** What stands in a file that was removed, or in a directory that was replaced, is on disk for nobody. Asked here: from another thread it costs more than all the rest of a write. */
+    private checkName(): void {
         const name = segmentName(this.segment)
-        try {
-            const named = await stat(join(this.directory, name))
-            return named.ino === ino && named.dev === dev ? undefined : new Error(`${name} was replaced by another file`)
-        } catch (error) {
-            return error instanceof Error ? error : new Error(String(error))
-        }
+        const { ino, dev } = statSync(join(this.directory, name))
+        if (ino !== this.identity?.ino || dev !== this.identity.dev) throw new Error(`${name} was replaced by another file`)
     }
 
     private async giveUp(error: unknown): Promise<void> {

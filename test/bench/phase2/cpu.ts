@@ -1,17 +1,15 @@
 /** Processor time of the sidecar and of its sessions, from /proc: elsewhere there is none to tell. */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import type { World } from '../../support/world'
 
-const TICK = 10_000 // µs: the kernel counts in hundredths of a second, whatever its own tick
-
-/** Microseconds that a process has used; undefined where the system does not say. */
-function used(pid: number): number | undefined {
+/** Microseconds that a process has used, of all its threads; nothing where the system does not say. */
+function used(pid: number): number {
     try {
-        const text = readFileSync(`/proc/${pid}/stat`, 'utf8')
-        const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-        return (Number(fields[11]) + Number(fields[12])) * TICK
+        const tasks = readdirSync(`/proc/${pid}/task`)
+        const nanoseconds = tasks.map((task) => Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]))
+        return nanoseconds.reduce((a, b) => a + b, 0) / 1000
     } catch {
-        return undefined
+        return 0
     }
 }
 
@@ -30,7 +28,7 @@ export async function spent(world: World, work: () => Promise<void>): Promise<Sp
     const there: number[] = []
     for (const name of world.nodes.keys())
         there.push(...(await world.node<{ pid: number }>(name, sessions, ['pgx%sidecar%'])).map(({ pid }) => pid))
-    const read = (): number[] => [[world.sidecar!.pid], own, there].map((pids) => pids.reduce((sum, pid) => sum + (used(pid) ?? 0), 0))
+    const read = (): number[] => [[world.sidecar!.pid], own, there].map((pids) => pids.reduce((sum, pid) => sum + used(pid), 0))
     const before = read()
     await work()
     const [sidecar, coordinator, nodes] = read().map((after, n) => after - before[n]!)
