@@ -41,6 +41,7 @@ export class Lookout {
         const { doorbell, scanInterval } = this.parts
         let since: string | undefined
         let awake = false
+        let asleep = false
         let lastWork = Date.now()
         let pause = POLL
         const look = async (patience: number): Promise<boolean> => {
@@ -58,19 +59,25 @@ export class Lookout {
                 // People must be able to act just now.
                 onRequests()
                 await sleep(PRESSED)
-                continue
-            }
-            if (await look(awake ? BUSY : 0)) {
+            } else if (await look(awake ? BUSY : 0)) {
                 lastWork = Date.now()
                 pause = POLL
+                asleep = false
                 if (!awake) awake = await catalog.stayAwake()
             } else if (awake && Date.now() - lastWork < BUSY) {
                 await sleep(POLL)
+            } else if (asleep) {
+                // It has not said "awake" since it fell asleep, so whoever committed since has rung: at once, if not before this wait.
+                await doorbell.wait(scanInterval)
             } else {
                 const quiet = await catalog.fallAsleep(awake)
                 awake = false
-                if (await look(0)) lastWork = Date.now()
-                else await doorbell.wait(quiet ? scanInterval : Math.min(pause, scanInterval))
+                if (await look(0)) {
+                    lastWork = Date.now()
+                    continue
+                }
+                asleep = quiet
+                await doorbell.wait(quiet ? scanInterval : Math.min(pause, scanInterval))
                 pause = quiet ? POLL : Math.min(pause * 2, LONGEST_POLL)
             }
         }
