@@ -7,7 +7,7 @@ SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build lint format test test-versions matrix hosts model chaos crashes test-chaos endurance install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test test-versions matrix hosts model chaos crashes test-chaos endurance bench-phase2 install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -79,6 +79,10 @@ endurance: SECONDS ?= 3600
 endurance: RATE ?= 60
 endurance: build ## steady load for SECONDS=3600: nothing may grow (test/chaos)
 	@SECONDS=$(SECONDS) RATE=$(RATE) $(TS) test/chaos/endurance.ts
+
+# Some of it: make bench-phase2 PARTS="rate window". With status 0 when every target is met.
+bench-phase2: build ## measure the doorbell and phase two against bare loops (REPORT=1 writes test/reports/phase2.md)
+	@ROUNDS=$(ROUNDS) MILLISECONDS=$(MILLISECONDS) PARTS="$(PARTS)" REPORT=$(REPORT) $(TS) test/bench/phase2/main.ts
 
 install-sql: build ## install or upgrade schema pglobalxact (PG* variables or DATABASE_URL)
 	@$(NODE) dist/main.js install

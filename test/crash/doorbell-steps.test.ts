@@ -61,12 +61,13 @@ describe('the doorbell, with both sides held at each of their steps', () => {
         await client.query('select pglobalxact.exec($1, $2)', ['b', `insert into account values (${++row}, 0)`])
     }
 
-    const lock = async (purpose: string): Promise<boolean> =>
+    /** Somebody has the lock in this mode: "awake" is the sidecar's alone, sessions have it together. */
+    const lock = async (purpose: string, mode: 'ExclusiveLock' | 'ShareLock'): Promise<boolean> =>
         (
             await world.sql(
-                "select from pg_locks where locktype = 'advisory' and classid = any (pglobalxact._lock_keys($1)) and granted " +
+                "select from pg_locks where locktype = 'advisory' and classid = any (pglobalxact._lock_keys($1)) and granted and mode = $2 " +
                     'and database = (select oid from pg_database where datname = current_database())',
-                [purpose]
+                [purpose, mode]
             )
         ).length > 0
 
@@ -77,7 +78,7 @@ describe('the doorbell, with both sides held at each of their steps', () => {
                 "select from pg_stat_activity where application_name = 'pglobalxact sidecar' and datname = current_database() " +
                     "and state = 'idle' and state_change < clock_timestamp() - interval '130 ms'"
             )
-        ).length > 0 && !(await lock('awake'))
+        ).length > 0 && !(await lock('awake', 'ExclusiveLock'))
 
     const asleep = (): Promise<unknown> => until('the sidecar sleeps', sleeps, { everyMs: 10 })
 
@@ -118,7 +119,7 @@ describe('the doorbell, with both sides held at each of their steps', () => {
         } else {
             await sidecarStop.open()
             // As far as it comes by itself: to sleep, unless it sees the session.
-            await until('the sidecar has gone on', async () => (await sleeps()) || (await lock('committing')), { everyMs: 10 })
+            await until('the sidecar has gone on', async () => (await sleeps()) || (await lock('committing', 'ShareLock')), { everyMs: 10 })
             await stop.open()
             await committed!
         }
