@@ -2,23 +2,25 @@ import { Client, type QueryResult, type QueryResultRow } from 'pg'
 import type { ConnectionConfig } from './connection'
 import { loginPid } from './nodefacts'
 import type { NodeRow } from './nodeoptions'
-import type {
-    BranchStatusRow,
-    CompleteRow,
-    DatedEntry,
-    DecidedSet,
-    FateRow,
-    Figures,
-    FinishedBranch,
-    Heartbeat,
-    Introduction,
-    KnownBranch,
-    Look,
-    NodeStatusRow,
-    Request,
-    Unrecorded,
-    Verdict,
-    Welcome
+import {
+    setsOf,
+    type BranchStatusRow,
+    type CompleteRow,
+    type DatedEntry,
+    type DecidedSet,
+    type FateRow,
+    type Figures,
+    type FinishedBranch,
+    type Heartbeat,
+    type Introduction,
+    type KnownBranch,
+    type Look,
+    type LookRow,
+    type NodeStatusRow,
+    type Request,
+    type Unrecorded,
+    type Verdict,
+    type Welcome
 } from './records'
 import { destroy, noticeLoss } from './session'
 import { messageOf, property } from './sqlstate'
@@ -106,10 +108,14 @@ export class Catalog {
         return rows[0]!.welcome
     }
 
-    async look(since: string | undefined): Promise<Look> {
-        const { rows } = await this.main.query<Look>('select * from pglobalxact._look($1)', [since ?? null])
-        this.synchronous = rows[0]!.synchronous
-        return rows[0]!
+    /** Without `since` all that are not complete; with it those decided since, and `patience` is how many milliseconds to wait for one. */
+    async look(since: string | undefined, patience: number): Promise<Look> {
+        // The standbys are asked on the same connection, and their answer must not wait for the next set.
+        const values = [since ?? null, `${this.synchronous ? 0 : patience} ms`]
+        const { rows } = await this.main.query<LookRow>({ name: 'look', text: 'select * from pglobalxact._look($1, $2)', values })
+        const { snapshot, requests, synchronous } = rows[0]!
+        this.synchronous = synchronous
+        return { snapshot, requests, synchronous, sets: setsOf(rows) }
     }
 
     /**
@@ -157,7 +163,17 @@ export class Catalog {
     }
 
     async finish(fates: readonly FateRow[], completes: readonly CompleteRow[]): Promise<void> {
+        if (fates.length === 0 && completes.every(({ outcome, detail }) => outcome === 'committed' && detail === undefined))
+            return this.complete(completes)
         await this.ask('select pglobalxact._finish($1, $2)', [JSON.stringify(fates), JSON.stringify(completes)])
+    }
+
+    private async complete(sets: readonly CompleteRow[]): Promise<void> {
+        await this.ask({ name: 'complete', text: 'select pglobalxact._complete($1, $2, $3)' }, [
+            sets.map(({ xid }) => xid),
+            sets.map(({ nonce }) => nonce),
+            sets.map(({ at }) => at)
+        ])
     }
 
     /** Without `gone`, every branch of these nodes that is not among `branches` is gone. */
@@ -303,9 +319,13 @@ export class Catalog {
         return (await this.ask<T>(sql, values)).rows
     }
 
-    private async ask<T extends QueryResultRow>(sql: string, values: unknown[] = []): Promise<QueryResult<T>> {
+    /** A statement with a name is parsed and planned once: for what is asked many times a second. */
+    private async ask<T extends QueryResultRow>(
+        sql: string | { readonly name: string; readonly text: string },
+        values: unknown[] = []
+    ): Promise<QueryResult<T>> {
         try {
-            return await this.work.query<T>(sql, values)
+            return await this.work.query<T>(typeof sql === 'string' ? { text: sql, values } : { ...sql, values })
         } catch (error) {
             throw new CoordinatorTrouble(error)
         }

@@ -7,75 +7,221 @@ import { classify, type Problem } from './sqlstate'
 /** What a node said to one COMMIT PREPARED or ROLLBACK PREPARED. */
 export type Answer = { readonly ok: true } | { readonly ok: false; readonly problem: Problem }
 
+type Owner = string | undefined
+
 interface Job {
     readonly action: Action
     readonly gid: string
-    readonly owner: string | undefined
     readonly answer: (answer: Answer) => void
 }
 
 interface Worker {
     readonly client: Client
-    role: string | undefined
-    busy: boolean
+    /** null: it could not be taken, and is asked for again before the next branch. */
+    role: Owner | null
+    /** Why the role cannot be taken; the branches are asked for all the same: one may be gone, finished by hand, and only asking tells. */
+    refused: Problem | undefined
+    /** Takes the role of other branches' owner. */
+    turning: boolean
+    flying: number
+    idleSince: number
+}
+
+/** First come, first served, in constant time: ten thousand may wait. */
+class Queue {
+    private jobs: Job[] = []
+    private head = 0
+
+    get length(): number {
+        return this.jobs.length - this.head
+    }
+
+    add(job: Job): void {
+        this.jobs.push(job)
+    }
+
+    take(): Job {
+        const job = this.jobs[this.head++]!
+        if (this.head > 1000 && this.head * 2 > this.jobs.length) {
+            this.jobs = this.jobs.slice(this.head)
+            this.head = 0
+        }
+        return job
+    }
 }
 
 const NOT_ALLOWED = '42501' // insufficient_privilege: the branch is there, and is another role's
-const BATCH = 32 // statements in flight per connection: enough to hide the round trip, few enough to share a burst between connections
+const DEPTH = 16 // statements under way per connection, at most: hides the round trip, and leaves the rest of a burst to connections still being opened
+const SHARE = 4 // statements waiting or under way per connection from which another one is worth opening: each commits with an fsync of its own
+const IDLE = 60_000 // ms without work after which a connection is given up
 
 /**
  * Phase two at one node: COMMIT PREPARED and ROLLBACK PREPARED, pipelined over a few connections, as the role that
- * prepared each branch (SET ROLE: no superuser is needed). Every job gets exactly one answer.
+ * prepared each branch (SET ROLE: no superuser is needed). Every job gets exactly one answer. Connections are opened when
+ * there is work for them, and given up when there was none for a while.
  */
 export class Finisher {
-    private queue: Job[] = []
+    private readonly queues = new Map<Owner, Queue>()
     private workers: Worker[] = []
     private opening = 0
     private closed = false
+    private pumping = false
+    private queued = 0
+    private reaper: NodeJS.Timeout | undefined
 
     constructor(
         private readonly open: () => Promise<Client>,
         private readonly most: number,
-        private readonly fault: FaultPoints
+        private readonly fault: FaultPoints,
+        private readonly idle = IDLE
     ) {}
 
+    /** Branches that were handed over and not answered yet. */
     get waiting(): number {
-        return this.queue.length
+        return this.queued + this.workers.reduce((sum, { flying }) => sum + flying, 0)
+    }
+
+    /** Connections held. */
+    get hands(): number {
+        return this.workers.length
     }
 
     finish(action: Action, gid: string, owner: string | undefined): Promise<Answer> {
         return new Promise((answer) => {
-            this.queue.push({ action, gid, owner, answer })
-            this.pump()
+            let queue = this.queues.get(owner)
+            if (queue === undefined) this.queues.set(owner, (queue = new Queue()))
+            queue.add({ action, gid, answer })
+            this.queued += 1
+            this.pumpSoon()
         })
     }
 
     /** Whatever was sent and not answered is unknown. */
     close(reason: string): void {
         this.closed = true
+        clearTimeout(this.reaper)
         for (const worker of this.workers) destroy(worker.client)
         this.workers = []
-        this.fail(this.queue.splice(0), new Error(reason))
+        this.failAll(new Error(reason))
+    }
+
+    /** Once for all that is handed over, or answered, in one turn: what goes out on a connection then goes in one write. */
+    private pumpSoon(): void {
+        if (this.pumping) return
+        this.pumping = true
+        queueMicrotask(() => {
+            this.pumping = false
+            this.pump()
+        })
     }
 
     private pump(): void {
-        while (this.queue.length > 0) {
-            const owner = this.queue[0]!.owner
-            const idle = this.workers.filter((worker) => !worker.busy)
-            const worker = idle.find((one) => one.role === owner) ?? idle[0]
-            if (worker === undefined) break
-            void this.run(worker, this.take(owner))
+        const written = new Set<Worker>()
+        for (const [owner, queue] of this.queues) {
+            while (queue.length > 0) {
+                const worker = this.choose(owner)
+                if (worker === undefined) break
+                if (!written.has(worker)) worker.client.connection.stream.cork()
+                written.add(worker)
+                this.queued -= 1
+                void this.send(worker, queue.take())
+            }
+            if (queue.length === 0) this.queues.delete(owner)
+            else if (!this.workers.some((worker) => worker.role === owner)) this.turn(owner)
         }
-        const wanted = Math.ceil(this.queue.length / BATCH)
-        while (!this.closed && this.opening < wanted && this.workers.length + this.opening < this.most) void this.addWorker()
+        for (const { client } of written) client.connection.stream.uncork()
+        while (!this.closed && this.workers.length + this.opening < this.most && this.wanted > this.workers.length + this.opening)
+            void this.addWorker()
     }
 
-    private take(owner: string | undefined): Job[] {
-        const batch: Job[] = []
-        const rest: Job[] = []
-        for (const job of this.queue) (job.owner === owner && batch.length < BATCH ? batch : rest).push(job)
-        this.queue = rest
-        return batch
+    private get wanted(): number {
+        return Math.max(this.queued > 0 ? 1 : 0, Math.ceil(this.waiting / SHARE))
+    }
+
+    /** The connection in this role with the least to do. */
+    private choose(owner: Owner): Worker | undefined {
+        let best: Worker | undefined
+        for (const worker of this.workers)
+            if (worker.role === owner && !worker.turning && worker.flying < (best?.flying ?? DEPTH)) best = worker
+        return best
+    }
+
+    /** No connection has this role: the one with the least to do takes it, once it has all its answers. */
+    private turn(owner: Owner): void {
+        if (this.workers.some((worker) => worker.turning)) return
+        const worker = this.workers.reduce<Worker | undefined>((best, one) => (best && best.flying <= one.flying ? best : one), undefined)
+        if (worker === undefined) return
+        worker.turning = true
+        if (worker.flying === 0) void this.become(worker, owner)
+    }
+
+    /** For whom the turning connection is kept free: the first whose branches wait and have none. */
+    private get neglected(): Owner | null {
+        for (const [owner, queue] of this.queues)
+            if (queue.length > 0 && !this.workers.some((worker) => worker.role === owner && !worker.turning)) return owner
+        return null
+    }
+
+    private async become(worker: Worker, owner: Owner): Promise<void> {
+        try {
+            await worker.client.query("select set_config('role', $1, false)", [owner ?? 'none'])
+            worker.refused = undefined
+        } catch (error) {
+            worker.refused = classify(error)
+            if (worker.refused.trouble === 'unknown') this.discard(worker)
+        }
+        worker.role = owner
+        worker.turning = false
+        this.pumpSoon()
+    }
+
+    private async send(worker: Worker, { action, gid, answer }: Job): Promise<void> {
+        worker.flying += 1
+        try {
+            const { client } = worker
+            const order = client.query(`${action === 'commit' ? 'COMMIT' : 'ROLLBACK'} PREPARED ${client.escapeLiteral(gid)}`)
+            if (this.fault.armed(`${action} unread`)) {
+                order.catch(() => undefined) // it is awaited, but not before the process goes on
+                await this.fault.at(`${action} unread`)
+            }
+            await order
+            answer({ ok: true })
+        } catch (error) {
+            const problem = classify(error)
+            if (problem.trouble === 'unknown') this.discard(worker)
+            answer({ ok: false, problem: problem.sqlstate === NOT_ALLOWED ? (worker.refused ?? problem) : problem })
+        }
+        worker.flying -= 1
+        if (worker.flying === 0) this.rest(worker)
+        if (this.queued > 0) this.pumpSoon()
+    }
+
+    private rest(worker: Worker): void {
+        worker.idleSince = performance.now()
+        if (worker.refused !== undefined) worker.role = null
+        const next = worker.turning ? this.neglected : null
+        if (next !== null) void this.become(worker, next)
+        else worker.turning = false
+        this.reapLater(this.idle)
+    }
+
+    private reapLater(milliseconds: number): void {
+        if (this.closed || this.reaper !== undefined) return
+        this.reaper = setTimeout(() => {
+            this.reaper = undefined
+            this.reap()
+        }, milliseconds).unref()
+    }
+
+    /** Gives up what has been idle for long enough; the fence's own session is not among these. */
+    private reap(): void {
+        const now = performance.now()
+        const over = (worker: Worker): boolean => worker.flying === 0 && !worker.turning && now - worker.idleSince >= this.idle
+        const idle = this.workers.filter(over)
+        this.workers = this.workers.filter((worker) => !idle.includes(worker))
+        for (const { client } of idle) void client.end().catch(() => undefined)
+        const next = Math.min(...this.workers.map(({ idleSince }) => idleSince))
+        if (this.workers.length > 0) this.reapLater(Math.max(next + this.idle - now, this.idle / 10))
     }
 
     private async addWorker(): Promise<void> {
@@ -83,66 +229,50 @@ export class Finisher {
         try {
             const client = await this.open()
             if (this.closed) return destroy(client)
-            const worker: Worker = { client, role: undefined, busy: false }
+            const worker: Worker = {
+                client,
+                role: undefined,
+                refused: undefined,
+                turning: false,
+                flying: 0,
+                idleSince: performance.now()
+            }
             client.on('end', () => (this.workers = this.workers.filter((other) => other !== worker)))
             this.workers.push(worker)
+            const owner = this.ownerFor()
+            if (owner !== undefined) {
+                worker.turning = true
+                void this.become(worker, owner)
+            }
+            this.reapLater(this.idle)
         } catch (error) {
-            if (this.workers.length === 0) this.fail(this.queue.splice(0), error)
+            if (this.workers.length === 0) this.failAll(error)
         } finally {
             this.opening -= 1
-            this.pump()
+            this.pumpSoon()
         }
     }
 
-    private async run(worker: Worker, jobs: readonly Job[]): Promise<void> {
-        worker.busy = true
-        const refused = await this.become(worker, jobs[0]!.owner)
-        if (refused?.trouble === 'unknown') {
-            this.discard(worker.client)
-            for (const job of jobs) job.answer({ ok: false, problem: refused })
-        } else {
-            // Also without the role: the branch may be gone, finished by hand, and only asking for it tells.
-            await Promise.all(jobs.map((job) => this.send(worker.client, job, refused)))
-        }
-        worker.busy = false
-        this.pump()
+    /** Whose branches a new connection is for: those without one, else those of whom the most wait. */
+    private ownerFor(): Owner {
+        const neglected = this.neglected
+        if (neglected !== null) return neglected
+        let [most, waiting]: [Owner, number] = [undefined, 0]
+        for (const [owner, queue] of this.queues) if (queue.length >= waiting) [most, waiting] = [owner, queue.length]
+        // When all is under way already, it is for more of what came last.
+        return waiting > 0 ? most : (this.workers.find(({ role }) => typeof role === 'string')?.role ?? undefined)
     }
 
-    /** Undefined, or why the role of the branches' owner cannot be taken. */
-    private async become(worker: Worker, owner: string | undefined): Promise<Problem | undefined> {
-        if (worker.role === owner) return undefined
-        try {
-            await worker.client.query("select set_config('role', $1, false)", [owner ?? 'none'])
-            worker.role = owner
-            return undefined
-        } catch (error) {
-            return classify(error)
-        }
+    private discard(worker: Worker): void {
+        this.workers = this.workers.filter((other) => other !== worker)
+        destroy(worker.client)
     }
 
-    private async send(client: Client, job: Job, refused: Problem | undefined): Promise<void> {
-        try {
-            const order = client.query(`${job.action === 'commit' ? 'COMMIT' : 'ROLLBACK'} PREPARED ${client.escapeLiteral(job.gid)}`)
-            if (this.fault.armed(`${job.action} unread`)) {
-                order.catch(() => undefined) // it is awaited, but not before the process goes on
-                await this.fault.at(`${job.action} unread`)
-            }
-            await order
-            job.answer({ ok: true })
-        } catch (error) {
-            const problem = classify(error)
-            if (problem.trouble === 'unknown') this.discard(client)
-            job.answer({ ok: false, problem: problem.sqlstate === NOT_ALLOWED ? (refused ?? problem) : problem })
-        }
-    }
-
-    private discard(client: Client): void {
-        this.workers = this.workers.filter((worker) => worker.client !== client)
-        destroy(client)
-    }
-
-    private fail(jobs: readonly Job[], error: unknown): void {
+    private failAll(error: unknown): void {
         const problem = classify(error)
-        for (const job of jobs) job.answer({ ok: false, problem })
+        const queues = [...this.queues.values()]
+        this.queues.clear()
+        this.queued = 0
+        for (const queue of queues) while (queue.length > 0) queue.take().answer({ ok: false, problem })
     }
 }

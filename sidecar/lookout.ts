@@ -6,10 +6,18 @@ import type { Doorbell } from './doorbell'
 import type { Log } from './log'
 import type { DecidedSet } from './records'
 
-const BUSY = 20 // ms without a new set after which polling gives way to sleep
-const POLL = 1 // ms between looks while awake
+const BUSY = 20 // ms without a new set after which polling gives way to sleep; meanwhile the server looks each millisecond (_look.sql)
+const POLL = 1 // ms between looks, where the server does not wait for sets
 const LONGEST_POLL = 100 // ms between looks while some session stays "committing" (a SET CONSTRAINTS IMMEDIATE, or a squatter)
-const BACKLOG = 20_000 // branches queued for nodes that answer, at which no further sets are read: memory stays bounded when a node is slower than the load
+const PRESSED = 250 // ms between looks for requests alone, while too much is in hand
+
+/**
+ * Branches handed to nodes that answer, and results not yet written back, at which no further sets are read. A node that is
+ * slow or away bounds its part by itself: a branch that waits for it holds one of its prepared slots, and without a free slot
+ * there nothing more is decided. So what is in hand, here and in the state files, never exceeds max_prepared_transactions
+ * summed over the nodes; this bound is for nodes with very many.
+ */
+const BACKLOG = 20_000
 
 interface Parts {
     readonly doorbell: Doorbell
@@ -33,34 +41,43 @@ export class Lookout {
         const { doorbell, scanInterval } = this.parts
         let since: string | undefined
         let awake = false
+        let asleep = false
         let lastWork = Date.now()
         let pause = POLL
-        const look = async (): Promise<boolean> => {
-            const { snapshot, sets, requests } = await catalog.look(since)
+        const look = async (patience: number): Promise<boolean> => {
+            const { snapshot, sets, requests } = await catalog.look(since, patience)
             if (since === undefined) await compare(acting.resolver, catalog, this.parts.log)
             since = snapshot
             this.lookedAt = new Date()
-            if (sets !== null) this.decide(acting, sets)
+            if (sets.length > 0) this.decide(acting, sets)
             acting.resolver.start()
             if (requests) onRequests()
-            return sets !== null
+            return sets.length > 0
         }
         while (!over()) {
-            if (acting.nodes.waiting > BACKLOG) {
-                await sleep(10)
-                continue
-            }
-            if (await look()) {
+            if (since !== undefined && acting.nodes.waiting + acting.resolver.unwritten > BACKLOG) {
+                // People must be able to act just now.
+                onRequests()
+                await sleep(PRESSED)
+            } else if (await look(awake ? BUSY : 0)) {
                 lastWork = Date.now()
                 pause = POLL
+                asleep = false
                 if (!awake) awake = await catalog.stayAwake()
             } else if (awake && Date.now() - lastWork < BUSY) {
                 await sleep(POLL)
+            } else if (asleep) {
+                // It has not said "awake" since it fell asleep, so whoever committed since has rung: at once, if not before this wait.
+                await doorbell.wait(scanInterval)
             } else {
                 const quiet = await catalog.fallAsleep(awake)
                 awake = false
-                if (await look()) lastWork = Date.now()
-                else await doorbell.wait(quiet ? scanInterval : Math.min(pause, scanInterval))
+                if (await look(0)) {
+                    lastWork = Date.now()
+                    continue
+                }
+                asleep = quiet
+                await doorbell.wait(quiet ? scanInterval : Math.min(pause, scanInterval))
                 pause = quiet ? POLL : Math.min(pause * 2, LONGEST_POLL)
             }
         }

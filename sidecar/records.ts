@@ -33,12 +33,41 @@ export interface Unrecorded {
     readonly told: boolean
 }
 
+/** One branch of a set that is not complete, or nothing but how the coordinator stands: sql/sidecar/_look.sql. */
+export interface LookRow {
+    readonly snapshot: string
+    readonly requests: boolean
+    readonly synchronous: boolean
+    readonly xid: string | null
+    readonly nonce: string | null
+    readonly outcome: string | null
+    readonly node: number | null
+    readonly branch_xid: string | null
+    readonly timeline: string | null
+    readonly owner: string | null
+    readonly fate: string | null
+    readonly forced: Action | null
+}
+
 export interface Look {
     readonly snapshot: string
-    readonly sets: readonly DecidedSet[] | null
+    readonly sets: readonly DecidedSet[]
     readonly requests: boolean
     /** There are synchronous standbys, or there should be. */
     readonly synchronous: boolean
+}
+
+/** The sets of a look: a row each branch, a set's rows together or not. */
+export function setsOf(rows: readonly LookRow[]): readonly DecidedSet[] {
+    const sets = new Map<string, DecidedSet & { branches: DecidedSet['branches'][number][] }>()
+    for (const { xid, nonce, outcome, node, branch_xid, timeline, owner, fate, forced } of rows) {
+        if (xid === null || nonce === null) continue
+        const id = `${xid}_${nonce}`
+        let set = sets.get(id)
+        if (set === undefined) sets.set(id, (set = { xid, nonce, outcome, branches: [] }))
+        if (node !== null) set.branches.push({ node, xid: branch_xid, timeline, owner, fate, forced })
+    }
+    return [...sets.values()]
 }
 
 export type VerdictWord = 'commit' | 'rollback' | 'running' | 'lost' | 'purged' | 'stranger' | 'misplaced' | 'foreign'

@@ -28,7 +28,14 @@ interface Parts {
     readonly replicated?: () => Promise<void>
 }
 
+/** A set with branches that were not known before. */
+interface Fresh {
+    readonly live: LiveSet
+    readonly added: readonly Branch[]
+}
+
 const FIRST_RETRY = 100 // ms
+const PORTION = 250 // sets made durable together when thousands are decided at once: the nodes work on some while the next are written
 
 /**
  * Drives decided sets to their end: the decision goes to the state files, then COMMIT PREPARED to all nodes in parallel,
@@ -38,11 +45,17 @@ export class Resolver {
     readonly sets = new Map<string, LiveSet>()
     /** Of these the coordinator has no commit record, and that was told (contradiction.ts). */
     readonly contradicted = new Set<string>()
+    /** By node: branches without a fate, and some that have got one since. */
+    private readonly pending = new Map<number, Set<Branch>>()
     private readonly results: WriteBack
     private started = false
 
     constructor(private readonly parts: Parts) {
-        this.results = new WriteBack(parts, (told) => this.forget(told))
+        this.results = new WriteBack(
+            parts,
+            () => this.sets.size,
+            (told) => this.forget(told)
+        )
     }
 
     /** Results that the coordinator has not been told yet. */
@@ -72,39 +85,47 @@ export class Resolver {
             const branch = addBranch(live, event.branch)
             branch.durable = true
             branch.fate = fateIn(event.status) ?? branch.fate
+            this.wait(branch)
         }
         this.settle(live)
     }
 
     /** Sets whose commit record was seen. Those not known yet are made durable together, then sent off. */
     async decide(decided: readonly DecidedSet[], uriOf: (node: number) => string): Promise<void> {
-        const events: StateEvent[] = []
-        const fresh: Branch[] = []
+        const fresh: Fresh[] = []
         for (const set of decided) {
             const live = this.live(set)
             const added = merge(live, set, this.parts.coordinator, uriOf)
-            if (added.length > 0) {
-                events.push(
-                    ...added.map((branch): StateEvent => ({ kind: 'branch', set: live.key, branch: branch.facts, status: 'pending' }))
-                )
-                events.push({ kind: 'phase', set: live.key, phase: 'commit' })
-                fresh.push(...added)
-            }
+            if (added.length > 0) fresh.push({ live, added })
+            for (const branch of added) this.wait(branch)
             this.settle(live)
         }
         if (fresh.length === 0) return
         await this.parts.fault.at('before state line')
         // A decision that a failover could lose is not carried out yet: the nodes are never ahead of a synchronous standby.
         await this.parts.replicated?.()
-        await this.parts.state.append(events)
-        for (const branch of fresh) branch.durable = true
+        const sent: Promise<void>[] = []
+        for (let at = 0; at < fresh.length; at += PORTION) sent.push(...(await this.send(fresh.slice(at, at + PORTION))))
+        await Promise.all(sent)
+    }
+
+    /** Makes these durable, and then sends them off. */
+    private async send(fresh: readonly Fresh[]): Promise<readonly Promise<void>[]> {
+        await this.parts.state.append(
+            fresh.flatMap(({ live: { key }, added }): StateEvent[] => [
+                ...added.map((branch): StateEvent => ({ kind: 'branch', set: key, branch: branch.facts, status: 'pending' })),
+                { kind: 'phase', set: key, phase: 'commit' }
+            ])
+        )
+        const branches = fresh.flatMap(({ added }) => added)
+        for (const branch of branches) branch.durable = true
         // A crash from here on is taken up from the state files, with or without the coordinator.
         await this.parts.fault.at('after state line')
         if (this.parts.fault.armed('between commits')) {
-            await this.attempt(fresh[0]!)
-            if (fresh[0]!.fate !== undefined) await this.parts.fault.at('between commits')
+            await this.attempt(branches[0]!)
+            if (branches[0]!.fate !== undefined) await this.parts.fault.at('between commits')
         }
-        await Promise.all(fresh.map((branch) => this.attempt(branch)))
+        return branches.map((branch) => this.attempt(branch))
     }
 
     /** Branches that nobody waited for any more, on a node that is back. */
@@ -115,6 +136,7 @@ export class Resolver {
                 if (branch?.fate !== 'lost') continue
                 branch.fate = undefined
                 branch.told = false
+                this.wait(branch)
                 void this.attempt(branch)
             }
         }
@@ -123,10 +145,7 @@ export class Resolver {
 
     /** Unfinished branches on a node, for its look and for its return. */
     pendingOn(node: number): Branch[] {
-        return [...this.sets.values()].flatMap((set) => {
-            const branch = set.branches.get(node)
-            return branch !== undefined && branch.fate === undefined ? [branch] : []
-        })
+        return [...(this.pending.get(node) ?? [])].filter(({ fate }) => fate === undefined)
     }
 
     /** Branches of sets in hand that a node had committed when it was on another time line. */
@@ -197,6 +216,13 @@ export class Resolver {
         return this.results.flush()
     }
 
+    private wait(branch: Branch): void {
+        const { node } = branch.facts
+        const pending = this.pending.get(node)
+        if (pending === undefined) this.pending.set(node, new Set([branch]))
+        else pending.add(branch)
+    }
+
     private live(key: SetKey, since = performance.now()): LiveSet {
         const id = setId(key)
         const known = this.sets.get(id)
@@ -245,6 +271,7 @@ export class Resolver {
             this.parts.journal.note('healed', `${fate} after ${branch.attempts} failed attempts`, aboutBranch(branch))
         branch.fate = fate
         branch.problem = undefined
+        this.pending.get(branch.facts.node)?.delete(branch)
         const status = fate === 'rolled back' ? 'rolled-back' : fate === 'committed' || fate === 'unknown' ? fate : undefined
         if (status !== undefined) {
             // Noted, not awaited: after a crash it is found out again, from the branch's xid.
@@ -268,7 +295,7 @@ export class Resolver {
         if (outcome !== 'committed' || set.returned || forced) this.results.addFates(set)
         const detail = outcome === 'committed' ? {} : { detail: this.alarm(set, outcome) }
         this.results.addOutcome({ ...set.key, outcome, at: new Date().toISOString(), ...detail })
-        setImmediate(() => void this.writeBack())
+        this.results.flushSoon()
     }
 
     /** In the log at once; in the database together with the outcome. */

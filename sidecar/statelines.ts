@@ -31,10 +31,14 @@ export type BranchStatus = 'pending' | 'committed' | 'rolled-back' | 'unknown'
 
 const STATUSES: readonly BranchStatus[] = ['pending', 'committed', 'rolled-back', 'unknown']
 
-export function formatLine(event: StateEvent, time: Date): string {
-    const body = `${'set' in event ? setId(event.set) : '-'} ${time.toISOString()} ${bodyOf(event)}`
+const PLAIN = /^[\x20-\x7e]+$/
+
+/** `time`: as text, in ISO form, for many lines of one time. */
+export function formatLine(event: StateEvent, time: Date | string): string {
+    const at = typeof time === 'string' ? time : time.toISOString()
+    const body = `${'set' in event ? setId(event.set) : '-'} ${at} ${bodyOf(event)}`
     // Everything that could hold other bytes is escaped where it is made: a line that cannot be read back must never be written.
-    if (!/^[\x20-\x7e]+$/.test(body) || (event.kind === 'branch' && /\s/.test(event.branch.uri + event.branch.gid)))
+    if (!PLAIN.test(body) || (event.kind === 'branch' && (event.branch.uri.includes(' ') || event.branch.gid.includes(' '))))
         throw new Error(`no plain text for the state files: ${JSON.stringify(event)}`)
     return `${body} ${checksum(body)}\n`
 }
@@ -49,13 +53,14 @@ function bodyOf(event: StateEvent): string {
             return `phase ${event.phase}`
         case 'branch': {
             const { branch } = event
-            const facts = Object.entries({ node: String(branch.node), xid: branch.xid, timeline: branch.timeline, owner: branch.owner })
-                .filter(([, value]) => value !== undefined)
-                .map(([name, value]) => ` ${name}=${encodeURIComponent(value!)}`)
-            return `commit ${branch.uri} ${branch.gid} ${event.status}${facts.join('')}`
+            const { node, xid, timeline, owner } = branch
+            const facts = `node=${node}${fact('xid', xid)}${fact('timeline', timeline)}${fact('owner', owner)}`
+            return `commit ${branch.uri} ${branch.gid} ${event.status} ${facts}`
         }
     }
 }
+
+const fact = (name: string, value: string | undefined): string => (value === undefined ? '' : ` ${name}=${encodeURIComponent(value)}`)
 
 const checksum = (body: string): string => crc32(body).toString(16).padStart(8, '0')
 
@@ -84,12 +89,12 @@ function parseBody(body: string): StateEvent | undefined {
 }
 
 function parseFrame(word: string | undefined, rest: readonly string[]): StateEvent | undefined {
-    const fact = facts(rest)
+    const given = facts(rest)
     if (word === 'compacted') {
-        const sets = wholeNumber(fact.get('sets'))
+        const sets = wholeNumber(given.get('sets'))
         return sets === undefined ? undefined : { kind: 'compacted', sets }
     }
-    const [coordinator, home, segment] = [fact.get('coordinator'), fact.get('home'), wholeNumber(fact.get('segment'))]
+    const [coordinator, home, segment] = [given.get('coordinator'), given.get('home'), wholeNumber(given.get('segment'))]
     if (word !== 'pglobalxact-state' || rest[0] !== '1' || !coordinator || !home || segment === undefined) return undefined
     return { kind: 'header', coordinator, home, segment }
 }
@@ -102,10 +107,10 @@ function parsePhase(set: SetKey, rest: readonly string[]): StateEvent | undefine
 function parseBranch(set: SetKey, rest: readonly string[]): StateEvent | undefined {
     const [uri, gid, word, ...more] = rest
     const status = STATUSES.find((known) => known === word)
-    const fact = facts(more)
-    const node = wholeNumber(fact.get('node'))
+    const given = facts(more)
+    const node = wholeNumber(given.get('node'))
     if (!uri || !gid || status === undefined || node === undefined) return undefined
-    const branch = { node, gid, uri, xid: fact.get('xid'), timeline: fact.get('timeline'), owner: fact.get('owner') }
+    const branch = { node, gid, uri, xid: given.get('xid'), timeline: given.get('timeline'), owner: given.get('owner') }
     return { kind: 'branch', set, status, branch }
 }
 

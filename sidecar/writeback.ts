@@ -11,15 +11,21 @@ interface Parts {
     readonly catalog: () => Catalog | undefined
 }
 
+const TOGETHER = 4 // ms that results wait for others to be written with them, while other sets are still under way
+
 /** Results on their way back into SQL. They wait here until the coordinator has taken them. */
 export class WriteBack {
     private fates: FateRow[] = []
     private completes: CompleteRow[] = []
-    private writing: Promise<void> | undefined
+    private writing: Promise<boolean> | undefined
+    private soon: NodeJS.Timeout | NodeJS.Immediate | undefined
+    private writtenAt = 0
 
     /** `onTold`: these outcomes are committed on the coordinator. */
     constructor(
         private readonly parts: Parts,
+        /** Sets in hand. */
+        private readonly sets: () => number,
         private readonly onTold: (outcomes: readonly CompleteRow[]) => void
     ) {}
 
@@ -40,28 +46,49 @@ export class WriteBack {
         this.completes.push(outcome)
     }
 
-    /** Writes what there is, in batches; what fails is kept and goes with the next call. Calls that overlap share one. */
+    /** Writes what there is; what fails is kept and goes with the next call. */
     async flush(): Promise<void> {
-        this.writing ??= this.write().finally(() => (this.writing = undefined))
-        await this.writing
+        while (this.unwritten > 0 && (await this.once()));
     }
 
-    private async write(): Promise<void> {
-        const catalog = this.parts.catalog()
-        while (catalog !== undefined && this.unwritten > 0) {
-            const fates = this.fates.splice(0)
-            const completes = this.completes.splice(0)
-            try {
-                if (completes.length > 0) await this.parts.fault.at('before write-back')
-                await catalog.finish(fates, completes)
-                if (completes.length > 0) await this.parts.fault.at('after write-back')
-            } catch (error) {
-                this.fates.unshift(...fates)
-                this.completes.unshift(...completes)
-                this.parts.log.warning('write-back failed, kept for later', { error: String(error) })
-                return
-            }
-            this.onTold(completes)
+    /**
+     * Each call costs a transaction on the coordinator, so results go together: at once when they are all there is, or none
+     * was written for a while.
+     */
+    flushSoon(): void {
+        if (this.soon !== undefined) return
+        const wait = this.sets() <= this.completes.length ? 0 : TOGETHER - (performance.now() - this.writtenAt)
+        const flush = async (): Promise<void> => {
+            this.soon = undefined
+            // What came while it was under way, and waits for no other call: what failed waits for the housekeeping's.
+            if ((await this.once()) && this.unwritten > 0) this.flushSoon()
         }
+        this.soon = wait > 0 ? setTimeout(() => void flush(), wait) : setImmediate(() => void flush())
+    }
+
+    /** Calls that overlap share one. */
+    private once(): Promise<boolean> {
+        return (this.writing ??= this.write().finally(() => (this.writing = undefined)))
+    }
+
+    /** One batch; false when it was not written. */
+    private async write(): Promise<boolean> {
+        const catalog = this.parts.catalog()
+        if (catalog === undefined) return false
+        this.writtenAt = performance.now()
+        const fates = this.fates.splice(0)
+        const completes = this.completes.splice(0)
+        try {
+            if (completes.length > 0) await this.parts.fault.at('before write-back')
+            if (fates.length + completes.length > 0) await catalog.finish(fates, completes)
+            if (completes.length > 0) await this.parts.fault.at('after write-back')
+        } catch (error) {
+            this.fates = [...fates, ...this.fates]
+            this.completes = [...completes, ...this.completes]
+            this.parts.log.warning('write-back failed, kept for later', { error: String(error) })
+            return false
+        }
+        this.onTold(completes)
+        return true
     }
 }

@@ -3,13 +3,21 @@
 -- "awake"; the sidecar first drops "awake", then looks for holders of "committing" before it sleeps. So either the
 -- session sees it asleep and notifies, or the sidecar sees the session and stays awake. Both locks last until the
 -- local commit is visible. Losing a notification costs latency only: a slow poll backs it up.
+-- Comments "fault point", here and on the sidecar's side: a test holds both sides at each of them (test/crash/doorbell-steps.test.ts).
 create or replace function pglobalxact._ring()
 returns boolean
 language plpgsql volatile
 as $$
+declare
+    marked boolean;
+    asleep boolean;
 begin
-    if not pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('committing'), 0)
-       or pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('awake'), 0) then
+    -- fault point: before committing
+    marked := pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('committing'), 0);
+    -- fault point: before awake is tested
+    asleep := not marked or pg_try_advisory_xact_lock_shared(pglobalxact._lock_key('awake'), 0);
+    -- fault point: before notify
+    if asleep then
         notify pglobalxact;
         return true;
     end if;

@@ -5,15 +5,21 @@ returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    alone boolean;
 begin
+    -- fault point: before awake is dropped
     if is_awake then
         perform pg_advisory_unlock(pglobalxact._lock_key('awake'), 0);
     end if;
-    if pg_try_advisory_lock(pglobalxact._lock_key('committing'), 0) then
+    -- fault point: before committing is tried
+    alone := pg_try_advisory_lock(pglobalxact._lock_key('committing'), 0);
+    if alone then
+        -- fault point: alone
         perform pg_advisory_unlock(pglobalxact._lock_key('committing'), 0);
-        return true;
     end if;
-    return false;
+    -- fault point: before the last look
+    return alone;
 end
 $$;
 comment on function pglobalxact._fall_asleep(boolean) is 'Internal. True when the sidecar may sleep until it is notified; false while a session is committing.';

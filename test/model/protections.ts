@@ -268,7 +268,7 @@ export const PROTECTIONS: readonly Protection[] = [
         macro: 'NO_FINAL_LOOK',
         model: 'wakeup',
         protects: 'the sidecar reads commit records once more before it sleeps',
-        where: 'sidecar/sidecar.ts (lookForSets)',
+        where: 'sidecar/lookout.ts (keep)',
         finds: 'visible[k]'
     },
     {

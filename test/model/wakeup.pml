@@ -6,7 +6,7 @@
  *   visible[i], seen[i]             the commit record of session i's set is visible; the sidecar has read it
  *   rung                            a notification has arrived since the last wait (sidecar/doorbell.ts, wait)
  *   session()                       sql/internal/_ring.sql, then the end of the local COMMIT: visible, locks released, NOTIFY delivered
- *   sidecar()                       sidecar/sidecar.ts, lookForSets; sql/sidecar/_fall_asleep.sql, _stay_awake.sql, _look.sql
+ *   sidecar()                       sidecar/lookout.ts, keep; sql/sidecar/_fall_asleep.sql, _stay_awake.sql, _look.sql
  *
  * Left out: the slow look, which backs all of this up. Here the sidecar sleeps for ever unless it is rung, so that a lost wake-up
  * shows as a system at rest with a set that nobody has seen. A notification that the server loses is thereby left out as well. The look's
@@ -82,6 +82,7 @@ poll:
     look();
     if
     :: found ->
+work:
         if
         :: d_step { !awake && tested_awake == 0 -> awake = true }
         :: d_step { awake || tested_awake > 0 -> skip }
@@ -117,7 +118,12 @@ poll:
 #endif
 asleep:
     if
-    :: d_step { rung -> rung = false } goto poll
+    :: d_step { rung -> rung = false };
+        look();
+        if
+        :: found -> goto work
+        :: !found -> goto asleep                                     /* it has not said "awake" since: who commits, rings */
+        fi
     :: timeout ->                                                    /* all is at rest, and nobody rings */
         k = 0;
         do

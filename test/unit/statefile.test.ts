@@ -1,3 +1,4 @@
+import fs from 'node:fs'
 import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -196,18 +197,29 @@ describe('the state file', () => {
         expect(await sets()).to.deep.equal([id(1), id(2), id(3)])
     })
 
-    for (const [what, method] of [
-        ['write', 'write'],
-        ['fsync', 'datasync']
-    ] as const) {
+    const failing = {
+        write: (fail: () => void, work: () => Promise<unknown>) =>
+            duringWrites((original) => {
+                fail()
+                return original()
+            }, work),
+        fsync: (fail: () => void, work: () => Promise<unknown>) =>
+            during(
+                'datasync',
+                async (original) => {
+                    fail()
+                    await original()
+                },
+                work
+            )
+    }
+    for (const [what, whileFailing] of Object.entries(failing)) {
         it(`gives the file up when ${what} fails, and resolves only when the lines stand in another`, async () => {
             await state.append(entered(1))
             let failures = 0
-            await during(
-                method,
-                async (original) => {
+            await whileFailing(
+                () => {
                     if (failures++ === 0) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
-                    await original()
                 },
                 () => state.append(entered(2))
             )
@@ -220,15 +232,12 @@ describe('the state file', () => {
     it('takes a short write for a failed one', async () => {
         await state.append(entered(1))
         let first = true
-        await during(
-            'write',
-            async (original) => {
-                await original()
-                if (first) {
-                    first = false
-                    return { bytesWritten: 1 }
-                }
-                return undefined
+        await duringWrites(
+            (original) => {
+                const written = original()
+                if (!first) return written
+                first = false
+                return 1
             },
             () => state.append(entered(2))
         )
@@ -253,7 +262,18 @@ describe('the state file', () => {
     })
 })
 
-type Method = 'write' | 'datasync'
+type Method = 'datasync'
+
+/** Runs `work` with what is appended to files going through `instead`. */
+async function duringWrites(instead: (original: () => number) => number, work: () => Promise<unknown>): Promise<void> {
+    const real = fs.writeSync
+    fs.writeSync = ((...args: Parameters<typeof real>) => instead(() => real(...args))) as typeof real
+    try {
+        await work()
+    } finally {
+        fs.writeSync = real
+    }
+}
 
 /** Runs `work` with a method of every open file replaced; `instead` gets the original call, and its answer counts unless undefined. */
 async function during(

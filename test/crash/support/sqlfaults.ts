@@ -13,34 +13,59 @@ import type { World } from '../../support/world'
 
 const LOCK_CLASS = 4712
 
-const FILE = join(resolve(__dirname, '..', '..', '..'), 'sql', 'internal', '_prepare_set.sql')
 const MARK = /^ *-- fault point: ([a-z ]+)(?:, if (.+))?$/gm
 
-/** Their names, in the order of the source. */
-export const SQL_FAULT_POINTS: readonly string[] = [...readFileSync(FILE, 'utf8').matchAll(MARK)].map(([, name]) => name!)
+/** A function with fault points. */
+export interface Faulty {
+    readonly signature: string
+    /** Their names, in the order of the source. */
+    readonly points: readonly string[]
+}
+
+function faulty(directory: string, signature: string): Faulty {
+    const file = join(resolve(__dirname, '..', '..', '..'), 'sql', directory, `${signature.replace(/\(.*/, '')}.sql`)
+    return { signature, points: [...readFileSync(file, 'utf8').matchAll(MARK)].map(([, name]) => name!) }
+}
+
+const LOCAL_COMMIT = faulty('internal', '_prepare_set()')
+
+export const SQL_FAULT_POINTS = LOCAL_COMMIT.points
+
+/** The doorbell: the session's side, inside the local COMMIT too, and the sidecar's. */
+export const BELL = faulty('internal', '_ring()')
+export const SLEEPER: readonly Faulty[] = [
+    faulty('sidecar', '_stay_awake()'),
+    faulty('sidecar', '_fall_asleep(boolean)'),
+    faulty('sidecar', '_look(pg_snapshot, interval)')
+]
+
+const ALL: readonly string[] = [LOCAL_COMMIT, BELL, ...SLEEPER].flatMap(({ points }) => points)
 
 function keyOf(point: string): number {
-    const key = SQL_FAULT_POINTS.indexOf(point)
-    if (key < 0) throw new Error(`${FILE} has no fault point "${point}"`)
+    const key = ALL.indexOf(point)
+    if (key < 0 || ALL.indexOf(point, key + 1) > 0) throw new Error(`no fault point, or more than one, is called "${point}"`)
     return key
 }
 
 const wait = (point: string): string =>
     ['lock', 'unlock'].map((verb) => `perform pg_advisory_${verb}_shared(${LOCK_CLASS}, ${keyOf(point)});`).join(' ')
 
-/** Puts the waits in: from now on a COMMIT stops wherever a Stop is closed, and nowhere else. */
-export async function armFaultPoints(world: World): Promise<void> {
-    const [row] = await world.sql<{ source: string }>("select pg_get_functiondef('pglobalxact._prepare_set()'::regprocedure) as source")
+/**
+ * Puts the waits in: from now on whoever comes by stops wherever a Stop is closed, and nowhere else; `only`: a condition on who that is.
+ */
+export async function armFaultPoints(world: World, { signature, points }: Faulty = LOCAL_COMMIT, only?: string): Promise<void> {
+    const [row] = await world.sql<{ source: string }>(`select pg_get_functiondef('pglobalxact.${signature}'::regprocedure) as source`)
     let armed = 0
     const source = row!.source.replace(MARK, (_, point: string, condition: string | undefined) => {
         armed += 1
-        return condition === undefined ? wait(point) : `if ${condition} then ${wait(point)} end if;`
+        const conditions = [condition, only].filter((one) => one !== undefined)
+        return conditions.length === 0 ? wait(point) : `if ${conditions.join(' and ')} then ${wait(point)} end if;`
     })
-    if (armed !== SQL_FAULT_POINTS.length) throw new Error(`${armed} of ${SQL_FAULT_POINTS.length} fault points are in the database`)
+    if (armed !== points.length) throw new Error(`${armed} of ${points.length} fault points of ${signature} are in the database`)
     await world.sql(source)
 }
 
-/** A point at which every COMMIT stops, until it is opened, or the coordinator is gone. */
+/** A point at which everyone stops, until it is opened, or the coordinator is gone. */
 export class Stop {
     private constructor(
         private readonly world: World,
@@ -56,10 +81,12 @@ export class Stop {
     }
 
     async reached(): Promise<void> {
-        await until('the COMMIT stands at the fault point', async () => {
-            const sql = "select from pg_locks where locktype = 'advisory' and classid = $1 and objid = $2 and not granted"
-            return (await this.world.sql(sql, [LOCK_CLASS, this.key])).length > 0
-        })
+        await until(`somebody stands at the fault point "${ALL[this.key]}"`, () => this.holds())
+    }
+
+    async holds(): Promise<boolean> {
+        const sql = "select from pg_locks where locktype = 'advisory' and classid = $1 and objid = $2 and not granted"
+        return (await this.world.sql(sql, [LOCK_CLASS, this.key])).length > 0
     }
 
     async open(): Promise<void> {

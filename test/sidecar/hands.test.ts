@@ -1,0 +1,88 @@
+import { expect } from 'chai'
+import { createFaultPoints } from '../../sidecar/fault'
+import { Finisher } from '../../sidecar/finisher'
+import { readAddress } from '../../sidecar/nodeoptions'
+import { connectToNode } from '../../sidecar/session'
+import { startCluster, type Cluster } from '../support/cluster'
+import { until } from '../support/wait'
+
+const OWNERS = ['one', 'two', 'three'] as const
+
+describe('the connections that finish branches', () => {
+    let node: Cluster
+    let finisher: Finisher
+    before(async () => {
+        node = await startCluster({ name: 'hands', settings: { max_prepared_transactions: 500 } })
+        await node.query('create table t (i int); grant insert on t to public')
+        for (const owner of OWNERS) await node.query(`create role ${owner}`)
+    })
+    afterEach(() => finisher.close('over'))
+    after(() => node.destroy())
+
+    function open(most: number, idle: number): void {
+        const address = readAddress({
+            number: 1,
+            name: 'b',
+            server_options: [`host=${node.host}`, `port=${node.port}`, 'dbname=postgres'],
+            mapping_options: ['user=postgres', `password=${node.password}`],
+            active: true,
+            lost: false
+        })
+        const connect = () => connectToNode(address, { name: 'a hand', timeout: 30_000 })
+        finisher = new Finisher(
+            connect,
+            most,
+            createFaultPoints('', async () => undefined),
+            idle
+        )
+    }
+
+    const there = async (): Promise<number> => (await node.query("select from pg_stat_activity where application_name = 'a hand'")).length
+
+    /** Branches of this role. */
+    async function prepare(count: number, owner: string): Promise<readonly string[]> {
+        const client = await node.connect()
+        await client.query(`set role ${owner}`)
+        const gids = Array.from({ length: count }, (_, n) => `${owner}_${n}`)
+        for (const gid of gids) await client.query(`begin; insert into t values (1); prepare transaction '${gid}'`)
+        await client.end()
+        return gids
+    }
+
+    const commit = async (gids: readonly string[], owner: string): Promise<readonly unknown[]> =>
+        (await Promise.all(gids.map((gid) => finisher.finish('commit', gid, owner)))).filter(({ ok }) => !ok)
+
+    for (const most of [1, 2, 5]) {
+        it(`finish every branch once, ${most} of them for the branches of three roles`, async () => {
+            open(most, 60_000)
+            const mine: Record<string, readonly string[]> = {}
+            for (const owner of OWNERS) mine[owner] = await prepare(150, owner)
+            const failed = await Promise.all(OWNERS.map((owner) => commit(mine[owner]!, owner)))
+            expect(failed.flat()).to.deep.equal([])
+            expect(await node.query('select from pg_prepared_xacts')).to.deep.equal([])
+            expect(finisher.waiting).to.equal(0)
+            expect(await there()).to.be.within(1, most)
+        })
+    }
+
+    it('are given up when there was no work for a while, and opened again when there is', async () => {
+        open(4, 100)
+        for (let turn = 0; turn < 3; turn++) {
+            expect(await commit(await prepare(50, 'one'), 'one')).to.deep.equal([])
+            await until('all are given up', async () => finisher.hands === 0 && (await there()) === 0)
+        }
+    })
+
+    it('are not given up while a branch is under way, however long', async () => {
+        open(4, 20)
+        const gids = await prepare(3, 'two')
+        await node.reload({ synchronous_standby_names: 'nobody' })
+        const failed = commit(gids, 'two')
+        const waits =
+            "from pg_stat_activity where application_name = 'a hand' and wait_event = 'SyncRep' and clock_timestamp() - query_start > interval '200 ms'"
+        await until('a COMMIT PREPARED waits for ten times as long', async () => (await node.query(`select ${waits}`)).length > 0)
+        expect(finisher.waiting).to.equal(3)
+        await node.reload({ synchronous_standby_names: '' })
+        expect(await failed).to.deep.equal([])
+    })
+})
