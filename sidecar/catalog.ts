@@ -112,7 +112,7 @@ export class Catalog {
     async look(since: string | undefined, patience: number): Promise<Look> {
         // The standbys are asked on the same connection, and their answer must not wait for the next set.
         const values = [since ?? null, `${this.synchronous ? 0 : patience} ms`]
-        const { rows } = await this.main.query<LookRow>({ name: 'look', text: 'select * from pglobalxact._look($1, $2)', values })
+        const { rows } = await this.main.query<LookRow>('select * from pglobalxact._look($1, $2)', values)
         const { snapshot, requests, synchronous } = rows[0]!
         this.synchronous = synchronous
         return { snapshot, requests, synchronous, sets: setsOf(rows) }
@@ -169,7 +169,7 @@ export class Catalog {
     }
 
     private async complete(sets: readonly CompleteRow[]): Promise<void> {
-        await this.ask({ name: 'complete', text: 'select pglobalxact._complete($1, $2, $3)' }, [
+        await this.ask('select pglobalxact._complete($1, $2, $3)', [
             sets.map(({ xid }) => xid),
             sets.map(({ nonce }) => nonce),
             sets.map(({ at }) => at)
@@ -319,13 +319,10 @@ export class Catalog {
         return (await this.ask<T>(sql, values)).rows
     }
 
-    /** A statement with a name is parsed and planned once: for what is asked many times a second. */
-    private async ask<T extends QueryResultRow>(
-        sql: string | { readonly name: string; readonly text: string },
-        values: unknown[] = []
-    ): Promise<QueryResult<T>> {
+    /** Statements have no names: through a transaction pooler, which doctor() is to report, none would be found again. */
+    private async ask<T extends QueryResultRow>(sql: string, values: unknown[] = []): Promise<QueryResult<T>> {
         try {
-            return await this.work.query<T>(typeof sql === 'string' ? { text: sql, values } : { ...sql, values })
+            return await this.work.query<T>(sql, values)
         } catch (error) {
             throw new CoordinatorTrouble(error)
         }

@@ -182,6 +182,7 @@ export class Finisher {
             const order = client.query(`${action === 'commit' ? 'COMMIT' : 'ROLLBACK'} PREPARED ${client.escapeLiteral(gid)}`)
             if (this.fault.armed(`${action} unread`)) {
                 order.catch(() => undefined) // it is awaited, but not before the process goes on
+                client.connection.stream.uncork()
                 await this.fault.at(`${action} unread`)
             }
             await order

@@ -5,6 +5,7 @@ import { Load, rowsEverywhere } from './support/load'
 import { leftAlone, lostSets, recorded, rolledBack } from './support/lost'
 import { Pair } from './support/pair'
 import { inStep, synchronous } from './support/standby'
+import { until } from '../support/wait'
 
 const LOST = /ran on a time line that this server has left/
 const TAKEN_OVER = /had not committed when this server took over/
@@ -155,10 +156,14 @@ describe('a failover of the coordinator under load', () => {
     /** The lost sets are those left alone, and those rolled back and named: all of them, and none that is recorded here. */
     async function expectLost(load: Load, left: readonly string[]): Promise<void> {
         const { world, old } = pair
-        const named = new Set([...left, ...(await rolledBack(world, LOST)), ...(await rolledBack(world, TAKEN_OVER))])
         const lost = await lostSets(world, old)
         expect(lost.length, 'sets lost').to.be.at.least(15)
-        expect([...named]).to.include.members([...lost])
+        // History is written a moment after the deed.
+        const named = await until('the lost sets are named', async () => {
+            const sets = new Set([...left, ...(await rolledBack(world, LOST)), ...(await rolledBack(world, TAKEN_OVER))])
+            expect([...sets]).to.include.members([...lost])
+            return sets
+        })
         // What else is named was in flight when the host died: its client was told nothing, or that it failed.
         const others = load.deeds.filter(({ set }) => set !== undefined && named.has(set) && !lost.includes(set))
         expect(others.filter(({ told }) => told === 'committed')).to.deep.equal([])

@@ -58,7 +58,7 @@ describe('the retention of commit records', () => {
         const open = await held()
 
         // Enough for several batches.
-        await world.sql(`insert into pglobalxact.commit_record (xid, nonce, application_name, complete_at, outcome)
+        await world.sql(`set local session_replication_role = replica; insert into pglobalxact.commit_record (xid, nonce, application_name, complete_at, outcome)
             select (i || '')::xid8, 'cafe0123', 'old', clock_timestamp(), 'committed' from generate_series(1, 2500) i`)
         await world.sql("update pglobalxact.coordinator set retention = '1 millisecond'")
         const requests = await count('request')

@@ -105,8 +105,8 @@ export async function makeInDoubt(world: World, count: number, commits = odd): P
 async function recordBranches(world: World, node: number, ids: readonly string[], xids: readonly string[]): Promise<void> {
     await asReplica(
         world,
-        `insert into pglobalxact.branch_record (xid, nonce, node, kind, connection, prepared, branch_xid, timeline, owner)
-         select split_part(id, '_', 1)::xid8, split_part(id, '_', 2), ${node}, 'exec', 'pgx_${node}_1', true, x::xid8, '00000001', 'node_app'
+        `insert into pglobalxact.branch_record (xid, nonce, node, kind, branch_xid, timeline, owner)
+         select split_part(id, '_', 1)::xid8, split_part(id, '_', 2), ${node}, 'exec', x::xid8, '00000001', 'node_app'
          from unnest($1::text[], $2::text[]) as t (id, x)`,
         [ids, xids]
     )

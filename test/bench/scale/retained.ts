@@ -62,8 +62,8 @@ async function fill(world: World, records: number): Promise<void> {
             [OLDER, records]
         )
         await client.query(
-            `insert into pglobalxact.branch_record (xid, nonce, node, kind, connection, prepared, branch_xid, timeline, owner)
-             select r.xid, r.nonce, n.number, 'exec', 'pgx_1_1', true, r.xid, '00000001', 'node_app' from pglobalxact.commit_record r, pglobalxact.node n`
+            `insert into pglobalxact.branch_record (xid, nonce, node, kind, branch_xid, timeline, owner)
+             select r.xid, r.nonce, n.number, 'exec', r.xid, '00000001', 'node_app' from pglobalxact.commit_record r, pglobalxact.node n`
         )
         await client.query('vacuum analyze')
     } finally {
