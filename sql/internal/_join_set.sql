@@ -1,15 +1,15 @@
 -- Counts one step of a branch in the local transaction, and opens set and branch on first use.
 --
 -- What a set has done so far is kept in settings local to the transaction, not in rows: ROLLBACK and ROLLBACK TO SAVEPOINT take them
--- back as they would rows, at a fraction of the cost, and a branch is written down once, when it is prepared.
+-- back as they would rows, and a branch is written down once, when it is prepared.
 --   pglobalxact.set           <set id> <opening | early | open | prepared> <node number> …
 --   pglobalxact.branch_<n>    <set id> <kind> <oid of the role> <step>
 -- The set id in front tells values of this transaction from any others. A session can change its own settings: that breaks its own set
 -- and nobody else's, as all identifiers in rows are computed from the caller's own transaction (here and in _prepare_set).
 -- A crash on any line leaves nothing: the commit record's row is the local transaction's.
 --
--- On this path every statement counts: one that reads no table costs 2 µs per transaction (to make it ready, not to run it), any other
--- and PERFORM 10 or more. So functions are called in assignments, and one SELECT finds out all that there is to know.
+-- On this path every statement counts: one SELECT finds out all that there is to know, and functions are called in assignments, which
+-- pass the executor by (PERFORM does not).
 create or replace function pglobalxact._join_set(
     node text, kind text, caller oid,
     out connection text, out gid text, out step integer, out fresh boolean)
