@@ -41,15 +41,15 @@ export const BUGS: Readonly<Record<string, Bug>> = {
     'sent-before-written': {
         what: 'COMMIT PREPARED is sent before the decision is in the state files',
         file: 'dist/resolver.js',
-        from: 'await this.parts.state.append(events);',
-        to: 'setTimeout(() => void this.parts.state.append(events), 100);',
+        from: 'await this.parts.state.append(',
+        to: '((events) => void setTimeout(() => void this.parts.state.append(events), 100))(',
         plan: often('client killed', 1500, 0, 'clients')
     },
     'lost-answer-is-success': {
         what: 'a COMMIT PREPARED whose answer was lost with the connection is taken for carried out',
         file: 'dist/finisher.js',
-        from: 'job.answer({ ok: false, problem: problem.sqlstate === NOT_ALLOWED ? (refused ?? problem) : problem });',
-        to: "job.answer(problem.trouble === 'unknown' ? { ok: true } : { ok: false, problem });",
+        from: 'answer({ ok: false, problem: problem.sqlstate === NOT_ALLOWED ? (worker.refused ?? problem) : problem });',
+        to: "answer(problem.trouble === 'unknown' ? { ok: true } : { ok: false, problem });",
         plan: often('COMMIT PREPARED or its answer lost', 1200, 300, 'b', 'c', 'd')
     }
 }
