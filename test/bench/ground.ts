@@ -17,7 +17,7 @@ const SECRETS = { app: 'bench-app', pglobalxact: 'bench-sidecar', node_app: 'ben
 export const SETTINGS: Settings = {
     shared_buffers: '128MB',
     max_connections: 400,
-    max_prepared_transactions: 400,
+    max_prepared_transactions: 2000,
     max_wal_size: '2GB',
     checkpoint_timeout: '15min',
     fsync: true,
