@@ -32,7 +32,9 @@ export async function bells(world: World, way: Way, sessions: number, rounds: nu
         for (let round = 0; round < rounds; round++) {
             // Turned by one each round: none is always the first after a pause.
             for (const bell of [...BELLS, ...BELLS].slice(round % BELLS.length, (round % BELLS.length) + BELLS.length)) {
-                await world.sql(bell === 'as shipped' ? shipped : shipped.replace(/begin[\s\S]*end/, `begin ${BODIES[bell]} return false; end`))
+                await world.sql(
+                    bell === 'as shipped' ? shipped : shipped.replace(/begin[\s\S]*end/, `begin ${BODIES[bell]} return false; end`)
+                )
                 await warmUp(world, load)
                 made.push({ way, bell, rate: (await load.run(milliseconds)).rate })
             }
