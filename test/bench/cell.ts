@@ -1,5 +1,5 @@
 /** One cell: a variant at a point, once. */
-import { cpuOf } from './cpu'
+import { cpuOfGround } from './cpu'
 import type { Fleet } from './fleet'
 import type { Ground, Party } from './ground'
 import type { Point } from './options'
@@ -71,14 +71,14 @@ export async function runCell(ground: Ground, fleet: Fleet, point: Point, varian
     }))
     await ground.settled()
 
-    const cpuBefore = cpuOf(ground)
+    const cpuBefore = cpuOfGround(ground)
     const counts = counted(ground)
     const began = performance.now()
     const ran = await fleet.all('ran', { kind: 'run', seconds: options.seconds })
     const answeredAt = performance.now()
     await ground.settled()
     const settledAt = performance.now()
-    const cpu = cpuOf(ground)
+    const cpu = cpuOfGround(ground)
     const after = counted(ground)
 
     await ground.complete()

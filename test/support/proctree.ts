@@ -9,16 +9,31 @@ interface ProcessInfo {
     readonly zombie: boolean
 }
 
-function fromProc(pid: number): ProcessInfo | undefined {
+const TICK_US = 10_000 // USER_HZ is 100 wherever Linux runs
+
+/** The fields of proc(5)'s stat from the third on; undefined when there is no such process. */
+function statOf(pid: number): readonly string[] | undefined {
     try {
         const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
         // The command name may hold spaces and parentheses: the fields start after the last one.
-        const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-        return { pid, parent: Number(parent), zombie: state === 'Z' || state === 'X' }
+        return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
     } catch {
         return undefined
     }
 }
+
+function fromProc(pid: number): ProcessInfo | undefined {
+    const stat = statOf(pid)
+    if (stat === undefined) return undefined
+    const [state, parent] = stat
+    return { pid, parent: Number(parent), zombie: state === 'Z' || state === 'X' }
+}
+
+/** Processor time in microseconds, of a process and of those of its children that have ended and were waited for. Linux only. */
+export const cpuOf = (pid: number): number => (statOf(pid) ?? []).slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) * TICK_US
+
+/** The same, with its living children: all there is of a postmaster and its backends, which have none of their own. */
+export const cpuOfFamily = (pid: number): number => childrenOf(pid).reduce((sum, child) => sum + cpuOf(child), cpuOf(pid))
 
 function fromPs(line: string): ProcessInfo {
     const [pid, parent, state] = line.trim().split(/\s+/)

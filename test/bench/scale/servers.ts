@@ -1,6 +1,6 @@
 /** Servers of production-like settings for the measurements, a world on them, and what their processes cost. */
 import { readFileSync } from 'node:fs'
-import { childrenOf } from '../../support/proctree'
+import { cpuOf, cpuOfFamily } from '../../support/proctree'
 import { startCluster, type Cluster, type Settings } from '../../support/cluster'
 
 export const SETTINGS: Settings = {
@@ -21,24 +21,11 @@ export async function startServers<N extends string>(
     return Object.fromEntries(started) as Record<N, Cluster>
 }
 
-const TICKS = 100 // per second, on every Linux: sysconf(_SC_CLK_TCK)
-
-/** Processor seconds that a process has used, and those of its children that it has waited for. */
-function cpuOf(pid: number): number {
-    try {
-        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-        const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-        return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / TICKS
-    } catch {
-        return 0
-    }
-}
+/** Processor seconds that a process has used. */
+export const cpuOfProcess = (pid: number): number => cpuOf(pid) / 1e6
 
 /** The same of a postmaster with all its backends, those included that have ended. */
-export const cpuOfServer = ({ pid }: Cluster): number =>
-    pid === undefined ? 0 : cpuOf(pid) + childrenOf(pid).reduce((sum, child) => sum + cpuOf(child), 0)
-
-export const cpuOfProcess = cpuOf
+export const cpuOfServer = ({ pid }: Cluster): number => (pid === undefined ? 0 : cpuOfFamily(pid) / 1e6)
 
 /** Resident bytes. */
 export const residentOf = (pid: number): number =>

@@ -1,5 +1,5 @@
 import { bothOf, flight, together, type Session } from '../session'
-import { AWAIT } from './exec'
+import { awaited } from './exec'
 import { mustHavePrepared, UPDATE, type Transfer, type Variant } from './variant'
 
 const common = { safe: true, connects: 'both', decisions: 'pglobalxact', entry: 'enlist' } as const
@@ -27,12 +27,4 @@ export const enlist: Variant = {
     transfer: run
 }
 
-export const enlistAwait: Variant = {
-    ...common,
-    name: 'enlist-await',
-    title: 'the same, then await(): all branches are committed when it returns',
-    async transfer(session, transfer) {
-        await run(session, transfer)
-        await flight(session.coordinator, AWAIT)
-    }
-}
+export const enlistAwait = awaited(enlist)

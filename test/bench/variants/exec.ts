@@ -3,8 +3,16 @@ import { updateText, type Transfer, type Variant } from './variant'
 
 const common = { safe: true, connects: 'coordinator', decisions: 'pglobalxact', entry: 'exec' } as const
 
-const COMMIT = 'commit'
-export const AWAIT = { name: 'await', text: 'select pglobalxact.await()' } as const
+/** A variant with await() behind it. */
+export const awaited = (variant: Variant): Variant => ({
+    ...variant,
+    name: `${variant.name}-await`,
+    title: 'the same, then await(): all branches are committed when it returns',
+    async transfer(session, transfer) {
+        await variant.transfer(session, transfer)
+        await flight(session.coordinator, { name: 'await', text: 'select pglobalxact.await()' })
+    }
+})
 
 function works(session: Session, transfer: Transfer): Statement[] {
     return Array.from({ length: session.branches }, (_, n) => ({
@@ -21,21 +29,11 @@ export const exec: Variant = {
     async transfer(session, transfer) {
         await flight(session.coordinator, 'begin', ...works(session, transfer))
         session.committing()
-        await flight(session.coordinator, COMMIT)
+        await flight(session.coordinator, 'commit')
     }
 }
 
-export const execAwait: Variant = {
-    ...common,
-    name: 'exec-await',
-    title: 'the same, then await(): all branches are committed when it returns',
-    async transfer(session, transfer) {
-        await flight(session.coordinator, 'begin', ...works(session, transfer))
-        session.committing()
-        await flight(session.coordinator, COMMIT)
-        await flight(session.coordinator, AWAIT)
-    }
-}
+export const execAwait = awaited(exec)
 
 export const execScript: Variant = {
     ...common,
