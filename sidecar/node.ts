@@ -73,8 +73,8 @@ export interface NodeSettings {
     readonly fault: FaultPoints
 }
 
-const SCAN = nodeSql('scan')
 const MEMBERS = nodeSql('members')
+const SCAN = nodeSql('scan').replace('@node:members@', () => MEMBERS)
 const STAKES = nodeSql('stakes')
 const LOOK_UP_FATE = nodeSql('look_up_fate')
 const STILL_COMMITTED = nodeSql('still_committed')

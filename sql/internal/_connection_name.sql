@@ -4,7 +4,7 @@ language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    return (select 'pgx_' || n.number || '_' || _connection_name.caller from pglobalxact.node n where n.name = _connection_name.node);
+    return (select pglobalxact._connection_for('query', n.number::text, _connection_name.caller::text) from pglobalxact.node n where n.name = _connection_name.node);
 end
 $$;
 comment on function pglobalxact._connection_name(text, oid) is 'Internal. Name of the dblink connection of a node and role in this session.';

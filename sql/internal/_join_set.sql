@@ -54,8 +54,7 @@ begin
     done := set_config('pglobalxact.branch_' || home.number,
         home.state[1] || ' ' || case when fresh or home.branch[2] = 'query' then kind else home.branch[2] end || ' ' || caller || ' ' || step, true);
     gid := 'pgx_@coordinator@_' || home.state[1] || '_' || home.number;
-    -- One of its own for verifying what a program prepared: nothing is ever left open on it.
-    connection := case kind when 'enlist' then 'pgx_verify_' else 'pgx_' end || home.number || '_' || caller;
+    connection := pglobalxact._connection_for(kind, home.number::text, caller::text);
 end
 $$;
 comment on function pglobalxact._join_set(text, text, oid) is

@@ -38,7 +38,7 @@ begin
         branch := string_to_array(current_setting('pglobalxact.branch_' || state[i], true), ' ');
         exit when branch[1] is distinct from set_id;
         kinds := kinds || branch[2];
-        connections := connections || (case branch[2] when 'enlist' then 'pgx_verify_' else 'pgx_' end || state[i] || '_' || branch[3]);
+        connections := connections || pglobalxact._connection_for(branch[2], state[i], branch[3]);
         gids := gids || ('pgx_@coordinator@_' || set_id || '_' || state[i]);
         steps := steps || branch[4];
     end loop;

@@ -21,9 +21,6 @@ select coalesce((select json_agg(json_build_array(p.gid, p.transaction::text, p.
                  from pg_catalog.pg_stat_activity a
                  where a.datname = current_database() and a.application_name like $1 and a.xact_start is not null
                    and a.pid <> pg_backend_pid() and a.application_name ~ '^pgx_[0-9a-f]{8}_[0-9]+_[0-9a-f]{8}$'), '[]') as sessions,
-       -- As members.sql.
-       case when $2 then (
-           select jsonb_build_object('login', session_user, 'superuser', (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = session_user),
-               'members', coalesce((select jsonb_agg(r.rolname order by r.rolname) from pg_catalog.pg_roles r
-                                    where r.rolcanlogin and r.rolname <> session_user and pg_has_role(session_user, r.oid, 'member')), '[]'))
-       ) end as members
+       case when $2 then (select to_jsonb(m) from (
+@node:members@
+       ) m) end as members
