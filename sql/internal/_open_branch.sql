@@ -1,6 +1,6 @@
 -- The first use of a node by the current transaction; state is what _join_set keeps in pglobalxact.set, and is returned anew.
 -- Called by a function that has pinned search_path: pinning it again would cost more than the rest.
-create or replace function pglobalxact._open_branch(xid xid8, state text[], number integer, start_known boolean)
+create or replace function pglobalxact._open_branch(xid xid8, state text[], number integer)
 returns text
 language plpgsql volatile
 as $$
@@ -9,7 +9,7 @@ declare
     opening constant text := case when state[2] is null then set_config('pglobalxact.set', state[1] || ' opening', true) end;
 begin
     if opening is not null then
-        if not start_known then
+        if not exists (select from pglobalxact.server_start s where s.started_at = pg_postmaster_start_time()) then
             perform pglobalxact._on_loopback('select pglobalxact._record_server_start()::text');
         end if;
         -- The row arms the trigger that prepares the set at COMMIT. After an earlier SET CONSTRAINTS ALL IMMEDIATE the trigger fires
@@ -35,6 +35,6 @@ begin
     return set_config('pglobalxact.set', case when opening is null then array_to_string(state, ' ') else state[1] || ' open' end || ' ' || number, true);
 end
 $$;
-comment on function pglobalxact._open_branch(xid8, text[], integer, boolean) is
+comment on function pglobalxact._open_branch(xid8, text[], integer) is
     'Internal. Writes the commit record for a new set, and marks the set in flight on a node.';
-revoke all on function pglobalxact._open_branch(xid8, text[], integer, boolean) from public;
+revoke all on function pglobalxact._open_branch(xid8, text[], integer) from public;
