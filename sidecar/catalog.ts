@@ -170,9 +170,9 @@ export class Catalog {
 
     private async complete(sets: readonly CompleteRow[]): Promise<void> {
         await this.ask('select pglobalxact._complete($1, $2, $3)', [
-            sets.map(({ xid }) => xid),
-            sets.map(({ nonce }) => nonce),
-            sets.map(({ at }) => at)
+            listOf(sets.map(({ xid }) => xid)),
+            listOf(sets.map(({ nonce }) => nonce)),
+            listOf(sets.map(({ at }) => at))
         ])
     }
 
@@ -328,5 +328,8 @@ export class Catalog {
         }
     }
 }
+
+/** An array as the server reads it, of digits and times that need no quotes: the driver would look at each of thousands of them. */
+const listOf = (plain: readonly string[]): string => `{${plain.join(',')}}`
 
 const json = (value: unknown): string | null => (value === undefined ? null : JSON.stringify(value))

@@ -1,11 +1,12 @@
-import type { Client } from 'pg'
 import type { FaultPoints } from './fault'
+import type { Hand } from './hand'
 import type { Action } from './protocol'
-import { destroy } from './session'
 import { classify, type Problem } from './sqlstate'
 
 /** What a node said to one COMMIT PREPARED or ROLLBACK PREPARED. */
 export type Answer = { readonly ok: true } | { readonly ok: false; readonly problem: Problem }
+
+const DONE: Answer = { ok: true }
 
 type Owner = string | undefined
 
@@ -16,14 +17,13 @@ interface Job {
 }
 
 interface Worker {
-    readonly client: Client
+    readonly hand: Hand
     /** null: it could not be taken, and is asked for again before the next branch. */
     role: Owner | null
     /** Why the role cannot be taken; the branches are asked for all the same: one may be gone, finished by hand, and only asking tells. */
     refused: Problem | undefined
     /** Takes the role of other branches' owner. */
     turning: boolean
-    flying: number
     idleSince: number
 }
 
@@ -70,7 +70,7 @@ export class Finisher {
     private reaper: NodeJS.Timeout | undefined
 
     constructor(
-        private readonly open: () => Promise<Client>,
+        private readonly open: () => Promise<Hand>,
         private readonly most: number,
         private readonly fault: FaultPoints,
         private readonly idle = IDLE
@@ -78,7 +78,7 @@ export class Finisher {
 
     /** Branches that were handed over and not answered yet. */
     get waiting(): number {
-        return this.queued + this.workers.reduce((sum, { flying }) => sum + flying, 0)
+        return this.queued + this.workers.reduce((sum, { hand }) => sum + hand.flying, 0)
     }
 
     /** Connections held. */
@@ -100,7 +100,7 @@ export class Finisher {
     close(reason: string): void {
         this.closed = true
         clearTimeout(this.reaper)
-        for (const worker of this.workers) destroy(worker.client)
+        for (const worker of this.workers) worker.hand.destroy()
         this.workers = []
         this.failAll(new Error(reason))
     }
@@ -121,15 +121,14 @@ export class Finisher {
             while (queue.length > 0) {
                 const worker = this.choose(owner)
                 if (worker === undefined) break
-                if (!written.has(worker)) worker.client.connection.stream.cork()
                 written.add(worker)
                 this.queued -= 1
-                void this.send(worker, queue.take())
+                this.send(worker, queue.take())
             }
             if (queue.length === 0) this.queues.delete(owner)
             else if (!this.workers.some((worker) => worker.role === owner)) this.turn(owner)
         }
-        for (const { client } of written) client.connection.stream.uncork()
+        for (const { hand } of written) hand.flush()
         while (!this.closed && this.workers.length + this.opening < this.most && this.wanted > this.workers.length + this.opening)
             void this.addWorker()
     }
@@ -142,17 +141,20 @@ export class Finisher {
     private choose(owner: Owner): Worker | undefined {
         let best: Worker | undefined
         for (const worker of this.workers)
-            if (worker.role === owner && !worker.turning && worker.flying < (best?.flying ?? DEPTH)) best = worker
+            if (worker.role === owner && !worker.turning && worker.hand.flying < (best?.hand.flying ?? DEPTH)) best = worker
         return best
     }
 
     /** No connection has this role: the one with the least to do takes it, once it has all its answers. */
     private turn(owner: Owner): void {
         if (this.workers.some((worker) => worker.turning)) return
-        const worker = this.workers.reduce<Worker | undefined>((best, one) => (best && best.flying <= one.flying ? best : one), undefined)
+        const worker = this.workers.reduce<Worker | undefined>(
+            (best, one) => (best && best.hand.flying <= one.hand.flying ? best : one),
+            undefined
+        )
         if (worker === undefined) return
         worker.turning = true
-        if (worker.flying === 0) void this.become(worker, owner)
+        if (worker.hand.flying === 0) this.become(worker, owner)
     }
 
     /** For whom the turning connection is kept free: the first whose branches wait and have none. */
@@ -162,38 +164,40 @@ export class Finisher {
         return null
     }
 
-    private async become(worker: Worker, owner: Owner): Promise<void> {
-        try {
-            await worker.client.query("select set_config('role', $1, false)", [owner ?? 'none'])
-            worker.refused = undefined
-        } catch (error) {
-            worker.refused = classify(error)
-            if (worker.refused.trouble === 'unknown') this.discard(worker)
-        }
-        worker.role = owner
-        worker.turning = false
-        this.pumpSoon()
+    private become(worker: Worker, owner: Owner): void {
+        const { hand } = worker
+        hand.order(`set role ${owner === undefined ? 'none' : hand.quoteName(owner)}`, (error) => {
+            worker.refused = error === undefined ? undefined : classify(error)
+            if (worker.refused?.trouble === 'unknown') this.discard(worker)
+            worker.role = owner
+            worker.turning = false
+            this.pumpSoon()
+        })
+        hand.flush()
     }
 
-    private async send(worker: Worker, { action, gid, answer }: Job): Promise<void> {
-        worker.flying += 1
-        try {
-            const { client } = worker
-            const order = client.query(`${action === 'commit' ? 'COMMIT' : 'ROLLBACK'} PREPARED ${client.escapeLiteral(gid)}`)
-            if (this.fault.armed(`${action} unread`)) {
-                order.catch(() => undefined) // it is awaited, but not before the process goes on
-                client.connection.stream.uncork()
-                await this.fault.at(`${action} unread`)
-            }
-            await order
-            answer({ ok: true })
-        } catch (error) {
+    private send(worker: Worker, { action, gid, answer }: Job): void {
+        const { hand } = worker
+        const unread = this.fault.armed(`${action} unread`)
+        let goOn: Promise<void> | undefined
+        hand.order(`${action === 'commit' ? 'COMMIT' : 'ROLLBACK'} PREPARED ${hand.quote(gid)}`, (error) => {
+            if (goOn === undefined) this.tell(worker, answer, error)
+            else void goOn.then(() => this.tell(worker, answer, error))
+        })
+        if (!unread) return
+        // It reaches the node, and is not read before the process goes on.
+        hand.flush()
+        goOn = this.fault.at(`${action} unread`)
+    }
+
+    private tell(worker: Worker, answer: (answer: Answer) => void, error: unknown): void {
+        if (error === undefined) answer(DONE)
+        else {
             const problem = classify(error)
             if (problem.trouble === 'unknown') this.discard(worker)
             answer({ ok: false, problem: problem.sqlstate === NOT_ALLOWED ? (worker.refused ?? problem) : problem })
         }
-        worker.flying -= 1
-        if (worker.flying === 0) this.rest(worker)
+        if (worker.hand.flying === 0) this.rest(worker)
         if (this.queued > 0) this.pumpSoon()
     }
 
@@ -201,7 +205,7 @@ export class Finisher {
         worker.idleSince = performance.now()
         if (worker.refused !== undefined) worker.role = null
         const next = worker.turning ? this.neglected : null
-        if (next !== null) void this.become(worker, next)
+        if (next !== null) this.become(worker, next)
         else worker.turning = false
         this.reapLater(this.idle)
     }
@@ -217,10 +221,10 @@ export class Finisher {
     /** Gives up what has been idle for long enough; the fence's own session is not among these. */
     private reap(): void {
         const now = performance.now()
-        const over = (worker: Worker): boolean => worker.flying === 0 && !worker.turning && now - worker.idleSince >= this.idle
+        const over = (worker: Worker): boolean => worker.hand.flying === 0 && !worker.turning && now - worker.idleSince >= this.idle
         const idle = this.workers.filter(over)
         this.workers = this.workers.filter((worker) => !idle.includes(worker))
-        for (const { client } of idle) void client.end().catch(() => undefined)
+        for (const { hand } of idle) hand.end()
         const next = Math.min(...this.workers.map(({ idleSince }) => idleSince))
         if (this.workers.length > 0) this.reapLater(Math.max(next + this.idle - now, this.idle / 10))
     }
@@ -228,22 +232,21 @@ export class Finisher {
     private async addWorker(): Promise<void> {
         this.opening += 1
         try {
-            const client = await this.open()
-            if (this.closed) return destroy(client)
+            const hand = await this.open()
+            if (this.closed) return hand.destroy()
             const worker: Worker = {
-                client,
+                hand,
                 role: undefined,
                 refused: undefined,
                 turning: false,
-                flying: 0,
                 idleSince: performance.now()
             }
-            client.on('end', () => (this.workers = this.workers.filter((other) => other !== worker)))
+            hand.onEnd(() => (this.workers = this.workers.filter((other) => other !== worker)))
             this.workers.push(worker)
             const owner = this.ownerFor()
             if (owner !== undefined) {
                 worker.turning = true
-                void this.become(worker, owner)
+                this.become(worker, owner)
             }
             this.reapLater(this.idle)
         } catch (error) {
@@ -266,7 +269,7 @@ export class Finisher {
 
     private discard(worker: Worker): void {
         this.workers = this.workers.filter((other) => other !== worker)
-        destroy(worker.client)
+        worker.hand.destroy()
     }
 
     private failAll(error: unknown): void {

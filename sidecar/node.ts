@@ -2,6 +2,7 @@ import type { Client } from 'pg'
 import type { FaultPoints } from './fault'
 import { Fence } from './fence'
 import { Finisher, type Answer } from './finisher'
+import { Hand } from './hand'
 import type { Log } from './log'
 import { loginPid, proveSession, readFacts, type Examination } from './nodefacts'
 import type { NodeAddress } from './nodeoptions'
@@ -281,10 +282,10 @@ export class Node {
         return connectToNode(this.address, { name, timeout: this.settings.timeout })
     }
 
-    private async openHand(session: Client): Promise<Client> {
+    private async openHand(session: Client): Promise<Hand> {
         const client = await this.open(this.fence.handName)
         try {
-            if (await this.fence.isHeld(client)) return client
+            if (await this.fence.isHeld(client)) return new Hand(client, this.settings.timeout)
             throw new Error('the fence was lost')
         } catch (error) {
             destroy(client)

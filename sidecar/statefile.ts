@@ -1,19 +1,14 @@
-import { statSync, writeSync } from 'node:fs'
-import { open, rename, rm, type FileHandle } from 'node:fs/promises'
+import { rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { FaultPoints } from './fault'
 import type { Log } from './log'
 import { setId } from './protocol'
 import { segmentName, UNFINISHED, type Replayed } from './replay'
+import { Segment } from './segment'
 import { messageOf } from './sqlstate'
 import { syncDirectory } from './statedir'
 import { formatLine, type StateEvent } from './statelines'
 import type { Tally } from './tally'
-
-interface Identity {
-    readonly ino: number
-    readonly dev: number
-}
 
 function linesIn(text: string): number {
     let lines = 0
@@ -31,10 +26,7 @@ export class StateFile {
     private waiting: { readonly lines: string; readonly done: () => void }[] = []
     private lazy = ''
     private writing: Promise<void> | undefined
-    private file: FileHandle | undefined
-    /** Which file that is: it may be given another name, and its name to another file. */
-    private identity: Identity | undefined
-    private size = 0
+    private file: Segment | undefined
     private sizeWhenCompacted = 0
     private stale: string[] = []
     private closed = false
@@ -72,7 +64,7 @@ export class StateFile {
     }
 
     get bytes(): number {
-        return this.size
+        return this.file?.size ?? 0
     }
 
     linesOf(id: string | undefined): readonly string[] {
@@ -108,7 +100,7 @@ export class StateFile {
         const tidied = this.tidy()
         this.closed = true
         await tidied
-        await this.file?.close()
+        await this.file?.close(true)
         this.file = undefined
     }
 
@@ -160,16 +152,9 @@ export class StateFile {
         for (;;) {
             try {
                 if (this.live.size === 0 && this.waiting.length === 0) await this.removeAll()
-                else if (this.file === undefined || this.size > Math.max(this.limits.segmentBytes, 2 * this.sizeWhenCompacted))
+                else if (this.file === undefined || this.file.size > Math.max(this.limits.segmentBytes, 2 * this.sizeWhenCompacted))
                     await this.compact()
-                else {
-                    // Into the system's cache at once, for less than it costs to ask another thread: only the fsync waits for the disk.
-                    const written = writeSync(this.file.fd, text)
-                    this.size += written
-                    if (written !== Buffer.byteLength(text)) throw new Error('short write')
-                    await this.sync(this.file.datasync.bind(this.file), text)
-                    this.checkName()
-                }
+                else await this.add(this.file, text)
                 if (this.problem !== undefined) this.log.info('state files can be written again')
                 this.problem = undefined
                 return true
@@ -181,18 +166,19 @@ export class StateFile {
         }
     }
 
+    /** The mark in front says where this write begins: that everything before it was on disk by then (replay.ts). */
+    private async add(file: Segment, text: string): Promise<void> {
+        await file.write(formatLine({ kind: 'write', at: file.size }, new Date()) + text)
+        await this.sync(() => file.flush(), text)
+        const name = segmentName(this.segment)
+        if (!file.isAt(join(this.directory, name))) throw new Error(`${name} was replaced by another file`)
+    }
+
     private async sync(flush: () => Promise<void>, text: string): Promise<void> {
         await this.fault.at('before fsync')
         const began = performance.now()
         await flush()
         if (this.tally !== undefined) this.tally.synced(performance.now() - began, linesIn(text))
-    }
-
-    /** What stands in a file that was removed, or in a directory that was replaced, is on disk for nobody. Asked here: from another thread it costs more than all the rest of a write. */
-    private checkName(): void {
-        const name = segmentName(this.segment)
-        const { ino, dev } = statSync(join(this.directory, name))
-        if (ino !== this.identity?.ino || dev !== this.identity.dev) throw new Error(`${name} was replaced by another file`)
     }
 
     private async giveUp(error: unknown): Promise<void> {
@@ -208,7 +194,7 @@ export class StateFile {
         const number = this.segment + 1
         const path = join(this.directory, segmentName(number))
         await rm(path + UNFINISHED, { force: true })
-        const file = await open(path + UNFINISHED, 'ax', 0o600)
+        const file = await Segment.create(path + UNFINISHED)
         try {
             const now = new Date().toISOString()
             const text =
@@ -218,22 +204,19 @@ export class StateFile {
                     .map((line) => `${line}\n`)
                     .join('') +
                 formatLine({ kind: 'compacted', sets: this.live.size }, now)
-            await file.writeFile(text)
-            await this.sync(file.sync.bind(file), text)
+            await file.begin(text, (flush) => this.sync(flush, text))
             await this.fault.at('before rename')
             await rename(path + UNFINISHED, path)
             await syncDirectory(this.directory)
-            this.size = this.sizeWhenCompacted = Buffer.byteLength(text)
+            this.sizeWhenCompacted = file.size
         } catch (error) {
             await file.close()
             await rm(path + UNFINISHED, { force: true }).catch(() => undefined)
             throw error
         }
-        const { ino, dev } = await file.stat()
         await this.fault.at('during compaction')
         await this.retire()
         this.file = file
-        this.identity = { ino, dev }
         this.segment = number
         await this.removeStale()
     }
@@ -249,7 +232,6 @@ export class StateFile {
     private async removeAll(): Promise<void> {
         await this.fault.at('before removal')
         await this.retire()
-        this.size = 0
         await this.removeStale()
     }
 

@@ -7,8 +7,9 @@ import { setId, type SetKey } from './protocol'
  *     <set id> <time> <action> <uri without password> <gid> <status> [name=value …] <checksum>
  *     <set id> <time> phase <phase> <checksum>
  *
- * and, opening each file, lines whose set id is "-": a header, and the end of the compacted part. A set's branches stand
- * before its "phase commit", which says that they are all there. The checksum is CRC-32 of everything before it, 8 hex digits.
+ * and lines whose set id is "-": the header and the end of the compacted part, which open each file, and in front of each write
+ * behind them the byte at which it begins. A set's branches stand before its "phase commit", which says that they are all there.
+ * The checksum is CRC-32 of everything before it, 8 hex digits.
  */
 
 export interface BranchFacts {
@@ -22,8 +23,10 @@ export interface BranchFacts {
 }
 
 export type StateEvent =
-    | { readonly kind: 'header'; readonly coordinator: string; readonly home: string; readonly segment: number }
+    /** `unmarked`: of a file whose writes have no marks, as earlier versions wrote them. */
+    | { readonly kind: 'header'; readonly coordinator: string; readonly home: string; readonly segment: number; readonly unmarked?: true }
     | { readonly kind: 'compacted'; readonly sets: number }
+    | { readonly kind: 'write'; readonly at: number }
     | { readonly kind: 'phase'; readonly set: SetKey; readonly phase: 'commit' | 'incomplete' | 'complete' }
     | { readonly kind: 'branch'; readonly set: SetKey; readonly branch: BranchFacts; readonly status: BranchStatus }
 
@@ -46,9 +49,11 @@ export function formatLine(event: StateEvent, time: Date | string): string {
 function bodyOf(event: StateEvent): string {
     switch (event.kind) {
         case 'header':
-            return `pglobalxact-state 1 coordinator=${event.coordinator} home=${event.home} segment=${event.segment}`
+            return `pglobalxact-state ${event.unmarked ? 1 : 2} coordinator=${event.coordinator} home=${event.home} segment=${event.segment}`
         case 'compacted':
             return `compacted sets=${event.sets}`
+        case 'write':
+            return `write at=${event.at}`
         case 'phase':
             return `phase ${event.phase}`
         case 'branch': {
@@ -94,9 +99,13 @@ function parseFrame(word: string | undefined, rest: readonly string[]): StateEve
         const sets = wholeNumber(given.get('sets'))
         return sets === undefined ? undefined : { kind: 'compacted', sets }
     }
+    if (word === 'write') {
+        const at = wholeNumber(given.get('at'))
+        return at === undefined ? undefined : { kind: 'write', at }
+    }
     const [coordinator, home, segment] = [given.get('coordinator'), given.get('home'), wholeNumber(given.get('segment'))]
-    if (word !== 'pglobalxact-state' || rest[0] !== '1' || !coordinator || !home || segment === undefined) return undefined
-    return { kind: 'header', coordinator, home, segment }
+    if (word !== 'pglobalxact-state' || !/^[12]$/.test(rest[0] ?? '') || !coordinator || !home || segment === undefined) return undefined
+    return { kind: 'header', coordinator, home, segment, ...(rest[0] === '1' && { unmarked: true }) }
 }
 
 function parsePhase(set: SetKey, rest: readonly string[]): StateEvent | undefined {

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { createFaultPoints } from '../../sidecar/fault'
 import { Finisher } from '../../sidecar/finisher'
+import { Hand } from '../../sidecar/hand'
 import { readAddress } from '../../sidecar/nodeoptions'
 import { connectToNode } from '../../sidecar/session'
 import { startCluster, type Cluster } from '../support/cluster'
@@ -28,7 +29,7 @@ describe('the connections that finish branches', () => {
             active: true,
             lost: false
         })
-        const connect = () => connectToNode(address, { name: 'a hand', timeout: 30_000 })
+        const connect = async () => new Hand(await connectToNode(address, { name: 'a hand', timeout: 30_000 }), 30_000)
         finisher = new Finisher(
             connect,
             most,

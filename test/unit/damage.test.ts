@@ -220,8 +220,21 @@ describe('damage to the state files', () => {
             expect((await refusal()).message).to.match(/line 1, is damaged/)
         })
 
+        it('a tail of zeros, room made ahead, is nothing, also before a line break that a crash left alone', async () => {
+            const before = await truth()
+            const whole = await readFile(path)
+            await writeFile(path, Buffer.concat([whole, Buffer.alloc(4096)]))
+            expect(meaning(await replay(directory))).to.deep.equal(before)
+            expect((await replay(directory)).torn).to.equal(undefined)
+            const blocks = Buffer.alloc(4096 + 512 - (whole.length % 512))
+            await writeFile(path, Buffer.concat([whole, blocks, Buffer.from('\n')]))
+            expect(meaning(await replay(directory))).to.deep.equal(before)
+            expect((await replay(directory)).torn).to.equal(`${path}, ${next}`)
+            await writeFile(path, Buffer.concat([Buffer.alloc(4096), whole]))
+            expect((await refusal()).message).to.match(/line 1, is damaged/)
+        })
+
         for (const [what, tail] of [
-            ['zeros, as a power cut leaves them', Buffer.alloc(4096)],
             ['bytes that are no UTF-8', Buffer.from([0xff, 0xfe, 0xc3, 0x28, 0x80])],
             ['100 MB without a line break', Buffer.alloc(100_000_000, 'x')]
         ] as const) {

@@ -14,6 +14,11 @@ const BRANCH: BranchFacts = {
 const EVENTS: readonly (readonly [string, StateEvent])[] = [
     ['a header', { kind: 'header', coordinator: '0a1b2c3d', home: '0123456789abcdef', segment: 7 }],
     ['the end of the compacted part', { kind: 'compacted', sets: 0 }],
+    ['the mark of a write', { kind: 'write', at: 12345 }],
+    [
+        'a header of a file without such marks',
+        { kind: 'header', coordinator: '0a1b2c3d', home: '0123456789abcdef', segment: 7, unmarked: true }
+    ],
     ['phase commit', { kind: 'phase', set: SET, phase: 'commit' }],
     ['phase incomplete', { kind: 'phase', set: SET, phase: 'incomplete' }],
     ['phase complete', { kind: 'phase', set: SET, phase: 'complete' }],
@@ -31,8 +36,8 @@ const read = (line: string): StateEvent | undefined => parseLine(line.replace(/\
 
 describe('a state line', () => {
     it('reads as its documented form', () => {
-        const [, phase] = EVENTS[2]!
-        const [, branch] = EVENTS[5]!
+        const [, phase] = EVENTS[4]!
+        const [, branch] = EVENTS[7]!
         expect(formatLine(phase, TIME)).to.match(/^771_cafe0123 2024-02-03T04:05:06\.789Z phase commit [0-9a-f]{8}\n$/)
         expect(formatLine(branch, TIME)).to.match(
             /^771_cafe0123 2024-02-03T04:05:06\.789Z commit postgresql:\/\/node_sidecar@127\.0\.0\.1:5432\/bank pgx_0a1b2c3d_771_cafe0123_2 pending node=2 xid=99 timeline=00000001 owner=node_app [0-9a-f]{8}\n$/
@@ -97,10 +102,12 @@ describe('a state line', () => {
             `771_cafe0123 2024-02-03T04:05:06.789Z commit ${BRANCH.uri} ${BRANCH.gid} done node=2`,
             `771_cafe0123 2024-02-03T04:05:06.789Z commit ${BRANCH.uri} ${BRANCH.gid} pending node=2 owner=%zz`,
             `771_cafe0123 2024-02-03T04:05:06.789Z rollback ${BRANCH.uri} ${BRANCH.gid} pending node=2`,
-            '- 2024-02-03T04:05:06.789Z pglobalxact-state 2 coordinator=0a1b2c3d home=0123456789abcdef segment=7',
+            '- 2024-02-03T04:05:06.789Z pglobalxact-state 3 coordinator=0a1b2c3d home=0123456789abcdef segment=7',
             '- 2024-02-03T04:05:06.789Z pglobalxact-state 1 coordinator=0a1b2c3d segment=7',
             '- 2024-02-03T04:05:06.789Z pglobalxact-state 1 coordinator=0a1b2c3d home=0123456789abcdef segment=x',
             '- 2024-02-03T04:05:06.789Z compacted sets=many',
+            '- 2024-02-03T04:05:06.789Z write at=x',
+            '- 2024-02-03T04:05:06.789Z write',
             '- 2024-02-03T04:05:06.789Z something else'
         ]
         for (const body of bodies) expect(parseLine(`${body} ${crc(body)}`), body).to.equal(undefined)
@@ -109,7 +116,7 @@ describe('a state line', () => {
     it('closes with the CRC-32 that every other program computes', () => {
         // The check value of CRC-32/ISO-HDLC: the files can be verified without this project.
         expect(crc('123456789')).to.equal('cbf43926')
-        const line = formatLine(EVENTS[2]![1], TIME).trimEnd()
+        const line = formatLine(EVENTS[4]![1], TIME).trimEnd()
         expect(line.slice(-8)).to.equal(crc(line.slice(0, -9)))
     })
 })
