@@ -261,6 +261,10 @@ export class Catalog {
         await this.ask('select pglobalxact._went_back($1, $2)', [node, JSON.stringify(branches)])
     }
 
+    async noteGate(closedAt: string, held: number, purpose: string): Promise<void> {
+        await this.ask('select pglobalxact._note_gate($1, $2, $3)', [closedAt, `${held} ms`, purpose])
+    }
+
     async loseNode(node: number, by: string, reason: string): Promise<void> {
         await this.ask('select pglobalxact._lose_node($1, $2, $3)', [node, by, reason])
     }

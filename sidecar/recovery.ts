@@ -5,6 +5,7 @@ import { describeFailure, type Node, type Scan } from './node'
 import { endOrphans } from './orphans'
 import type { VerdictWord } from './records'
 import { Report, type Failure } from './report'
+import type { Problem } from './sqlstate'
 import { onlyOn, Settling, type RecoveryParts, type Settled } from './settling'
 
 /** What one pass over a node did, for recover(). */
@@ -83,6 +84,12 @@ export class Keeper {
             refused: refusals.has(gid)
         }))
         return { answers: this.answers, slots: scan?.slots, slotsUsed: scan?.slots_used, prepared }
+    }
+
+    /** Why a branch of a decided set could not be finished here when it was last tried. */
+    problemOf(gid: string): Problem | undefined {
+        const pending = this.parts.resolver.pendingOn(this.node.address.number).find(({ facts }) => facts.gid === gid)
+        return pending?.problem ?? this.settling.refusals.get(gid)?.problem
     }
 
     /** Another keeper has the node from now on: what this one still sees of it is not told. */

@@ -5,6 +5,7 @@ import type { FaultPoints } from './fault'
 import type { Log } from './log'
 import type { Keeper } from './recovery'
 import type { Resolver } from './resolver'
+import type { Snapshots } from './snapshots'
 import type { StateFile } from './statefile'
 import type { Tally } from './tally'
 
@@ -23,6 +24,7 @@ export interface RequestParts {
     readonly refreshNodes: () => Promise<void>
     readonly config: Config
     readonly doctor: (complaint: Complaint) => Promise<unknown>
+    readonly snapshots: Snapshots
 }
 
 /** An answer that becomes an ERROR in the psql of whoever asked. */

@@ -25,7 +25,7 @@ export class Requests {
 
     private async answer(request: Request): Promise<void> {
         try {
-            const result = await this.carryOut(request.kind, request.arguments)
+            const result = await this.carryOut(request)
             await this.parts.fault.at('before answer')
             await this.parts.catalog.answerRequest(request.id, result, undefined)
             this.parts.tally.answered('done')
@@ -41,7 +41,7 @@ export class Requests {
         }
     }
 
-    private carryOut(kind: string, given: Readonly<Record<string, unknown>>): Promise<unknown> {
+    private carryOut({ id, kind, arguments: given }: Request): Promise<unknown> {
         const text = (name: string): string => String(given[name] ?? '')
         const optional = (name: string): string | undefined => (typeof given[name] === 'string' ? given[name] : undefined)
         switch (kind) {
@@ -69,6 +69,17 @@ export class Requests {
                 return this.parts.catalog.acknowledge(text('set'), text('by'), text('reason')).then((outcome) => ({ outcome }))
             case 'prepared':
                 return lookAtPrepared(this.parts, Number(given['most']))
+            case 'export_snapshots':
+                return this.parts.snapshots.export(this.parts, {
+                    id,
+                    nodes: Array.isArray(given['nodes']) ? given['nodes'].map(String) : undefined,
+                    limit: Number(given['timeout']),
+                    keep: Number(given['keep'])
+                })
+            case 'release_snapshots':
+                return this.parts.snapshots
+                    .release(given['export'] === null ? undefined : text('export'))
+                    .then((released) => ({ released }))
             case 'add_node':
                 return this.addNode(text('server'), text('by'))
             case 'check_node':

@@ -19,6 +19,7 @@ import { replay, type Replayed } from './replay'
 import { Requests } from './requests'
 import { serveMetrics } from './scrape'
 import type { Patient } from './sidecarcheck'
+import { Snapshots } from './snapshots'
 import { messageOf } from './sqlstate'
 import { openStateDir, type StateDir } from './statedir'
 import type { Facts } from './survey'
@@ -41,6 +42,7 @@ export class Sidecar {
     private readonly journal: Journal
     private readonly lookout: Lookout
     private readonly housekeeping: Housekeeping
+    private readonly snapshots: Snapshots
     private stopping = false
     private complaint = ''
 
@@ -54,6 +56,7 @@ export class Sidecar {
         private readonly fault: FaultPoints
     ) {
         this.connection = { ...coordinatorConnection(config), query_timeout: Math.max(LEAST_PATIENCE, PATIENCE * config.nodeTimeout) }
+        this.snapshots = new Snapshots(this.connection, (exports) => this.tally.snapshotsHeld(exports))
         this.doorbell = new Doorbell(this.connection, log)
         this.journal = new Journal(log)
         this.lookout = new Lookout({ doorbell: this.doorbell, log, scanInterval: config.scanInterval })
@@ -154,6 +157,7 @@ export class Sidecar {
             if (acted && !this.stopping) this.journal.note('coordinator lost', 'decided sets are finished without it')
             this.catalog = undefined
             this.connected = false
+            this.snapshots.drop()
             catalog.close()
         }
     }
@@ -226,6 +230,7 @@ export class Sidecar {
             fault: this.fault,
             refreshNodes: () => acting.nodes.refresh(catalog),
             config: this.config,
+            snapshots: this.snapshots,
             doctor: (complaint) => examine(this.patient(catalog, acting), complaint)
         })
         await requests.serve().catch((error: unknown) => this.log.warning('request', { error: messageOf(error) }))

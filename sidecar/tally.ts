@@ -1,4 +1,4 @@
-import { Counter, Histogram, Registry } from 'prom-client'
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 /** SQLSTATE classes told apart; what a node makes up itself is "other", so that it cannot make series without end. */
 const CLASSES = new Set('08 0A 22 23 25 26 28 2B 2D 2F 39 3B 3D 3F 40 42 53 54 55 57 58 XX'.split(' '))
@@ -57,6 +57,17 @@ export class Tally {
         labelNames: ['result'],
         registers: [this.registry]
     })
+    private readonly gate = new Histogram({
+        name: 'pglobalxact_gate_held_seconds',
+        help: 'For how long commits of sets were held at the gate (export_snapshots).',
+        buckets: SYNC,
+        registers: [this.registry]
+    })
+    private readonly exports = new Gauge({
+        name: 'pglobalxact_snapshot_exports',
+        help: 'Exports of snapshots that are held open (export_snapshots): they hold back vacuum on all their servers until they are released or expire.',
+        registers: [this.registry]
+    })
 
     constructor() {
         for (const result of ['done', 'refused']) this.requests.inc({ result }, 0)
@@ -78,6 +89,15 @@ export class Tally {
     synced(milliseconds: number, lines: number): void {
         this.syncs.observe(milliseconds / 1000)
         this.lines.observe(lines)
+    }
+
+    gateHeld(milliseconds: number): void {
+        this.gate.observe(milliseconds / 1000)
+    }
+
+    /** How many exports there are now. */
+    snapshotsHeld(exports: number): void {
+        this.exports.set(exports)
     }
 
     answered(result: 'done' | 'refused'): void {

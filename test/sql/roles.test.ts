@@ -33,7 +33,9 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     allow_home: { call: `allow_home('x', 'x')`, dba: true },
     pause: { call: `pause('')`, dba: true },
     resume: { call: 'resume()', dba: true },
-    drain: { call: 'drain(null)', dba: true }
+    drain: { call: 'drain(null)', dba: true },
+    export_snapshots: { call: `export_snapshots('{nowhere}')`, dba: true },
+    release_snapshots: { call: 'release_snapshots(0)', dba: true }
 }
 
 describe('the roles', () => {

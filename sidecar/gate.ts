@@ -1,0 +1,111 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
+import type { ConnectionConfig } from './connection'
+import type { Prepared } from './node'
+import type { Verdict } from './records'
+import { RequestError } from './request'
+import { destroy, noticeLoss } from './session'
+import { messageOf } from './sqlstate'
+
+export const TOO_LATE = '57014'
+const SPARE = 1000 // ms: what waits for a lock gives way by itself before a statement is cut off
+const ANSWER = 5000 // ms that a statement at the gate may take beyond what it waits for, before the connection is given up
+
+/** A session of the coordinator's database, beside those of the catalog. The caller ends it. */
+export async function coordinatorSession(connection: ConnectionConfig, name: string): Promise<Client> {
+    const client = new Client({ ...connection, application_name: `pglobalxact sidecar (${name})`, keepAlive: true })
+    client.on('error', () => undefined) // the query under way, or the next, tells
+    try {
+        await client.connect()
+        await client.query(
+            "select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), " +
+                "set_config('idle_session_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)"
+        )
+        await noticeLoss(client)
+        return client
+    } catch (error) {
+        destroy(client)
+        throw error
+    }
+}
+
+/**
+ * The gate, closed: no set commits, and the commit of none is under way (sql/sidecar/_close_gate.sql has the argument). It is a
+ * transaction of a session of its own, so it opens when that ends, whatever ends it: this process killed or frozen, its host cut
+ * off. The server sees to that by itself, within the limit. What was done behind a closed gate counts only if prove() said afterwards that it still was closed.
+ */
+export class Gate {
+    private constructor(
+        private readonly client: Client,
+        readonly closedAt: Date,
+        private readonly began: number,
+        private readonly limit: number
+    ) {}
+
+    /** `limit`: milliseconds that commits may be held, from the first that waits. */
+    static async close(connection: ConnectionConfig, limit: number): Promise<Gate> {
+        const client = await coordinatorSession({ ...connection, query_timeout: limit + ANSWER }, 'gate')
+        try {
+            await client.query('begin isolation level read committed read write')
+            await client.query("select set_config('statement_timeout', $1, true)", [`${limit + SPARE}ms`])
+            const began = performance.now()
+            const closedAt = new Date()
+            await client.query('select pglobalxact._close_gate($1)', [`${limit} ms`])
+            return new Gate(client, closedAt, began, limit)
+        } catch (error) {
+            destroy(client)
+            throw error
+        }
+    }
+
+    get timeLeft(): number {
+        return this.limit - (performance.now() - this.began)
+    }
+
+    /** What is decided about branches that were seen prepared on a node, with the gate closed. */
+    async decide(node: number, branches: readonly Pick<Prepared, 'gid' | 'xid'>[]): Promise<readonly Verdict[]> {
+        const { rows } = await this.client.query<Verdict>('select * from pglobalxact._decide($1, $2, $3)', [
+            node,
+            branches.map(({ gid }) => gid),
+            branches.map(({ xid }) => xid)
+        ])
+        return rows
+    }
+
+    /** Returns if it was closed all the while: the same transaction still holds its locks. */
+    async prove(): Promise<void> {
+        await this.client.query('select 1').catch((error: unknown) => {
+            throw tooLate(this.limit, `The gate was opened before that: ${messageOf(error)}.`)
+        })
+    }
+
+    /** Returns for how many milliseconds commits were held. */
+    async open(): Promise<number> {
+        await this.client.query('rollback').catch(() => undefined)
+        const held = performance.now() - this.began
+        destroy(this.client)
+        return held
+    }
+}
+
+/** Runs `work`, but not for longer than the gate may be closed. What comes of it later is nobody's. */
+export async function inTime<T>(gate: Gate, limit: number, work: Promise<T>): Promise<T> {
+    const over = new AbortController()
+    const late = sleep(Math.max(gate.timeLeft, 1), undefined, { signal: over.signal }).then(() => {
+        throw tooLate(limit, 'Some server did not answer in time.')
+    })
+    late.catch(() => undefined)
+    try {
+        return await Promise.race([work, late])
+    } finally {
+        over.abort()
+    }
+}
+
+export const tooLate = (limit: number, detail: string): RequestError =>
+    new RequestError(
+        TOO_LATE,
+        `not done within ${limit} ms, in which commits of sets were held: they go on`,
+        'Try again, with a longer timeout if need be; see: select * from pglobalxact.nodes(); and select * from pglobalxact.branches();',
+        detail
+    )
