@@ -1,3 +1,4 @@
+import { audit } from './audit'
 import { examineNode, type Complaint } from './doctor'
 import { force } from './force'
 import { describe } from './liveset'
@@ -25,7 +26,7 @@ export class Requests {
 
     private async answer(request: Request): Promise<void> {
         try {
-            const result = await this.carryOut(request.kind, request.arguments)
+            const result = await this.carryOut(request)
             await this.parts.fault.at('before answer')
             await this.parts.catalog.answerRequest(request.id, result, undefined)
             this.parts.tally.answered('done')
@@ -41,7 +42,7 @@ export class Requests {
         }
     }
 
-    private carryOut(kind: string, given: Readonly<Record<string, unknown>>): Promise<unknown> {
+    private carryOut({ id, kind, arguments: given }: Request): Promise<unknown> {
         const text = (name: string): string => String(given[name] ?? '')
         const optional = (name: string): string | undefined => (typeof given[name] === 'string' ? given[name] : undefined)
         switch (kind) {
@@ -75,6 +76,13 @@ export class Requests {
                 return this.checkNode(text('server'))
             case 'doctor':
                 return this.parts.refreshNodes().then(() => this.parts.doctor(given as unknown as Complaint))
+            case 'verify':
+                return audit(this.parts, {
+                    request: id,
+                    since: text('since'),
+                    batch: Number(given['batch']),
+                    pause: Number(given['pause'])
+                })
             default:
                 throw new RequestError(
                     '0A000',

@@ -226,6 +226,7 @@ export class Sidecar {
             fault: this.fault,
             refreshNodes: () => acting.nodes.refresh(catalog),
             config: this.config,
+            connection: this.connection,
             doctor: (complaint) => examine(this.patient(catalog, acting), complaint)
         })
         await requests.serve().catch((error: unknown) => this.log.warning('request', { error: messageOf(error) }))

@@ -19,6 +19,8 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     status: { call: 'status()', dba: true, watcher: true },
     state_lines: { call: 'state_lines()', dba: true, watcher: true },
     check_node: { call: `check_node('b')`, dba: true, watcher: true },
+    verify: { call: 'verify(batch => 0)', dba: true, watcher: true },
+    audits: { call: 'audits()', dba: true, watcher: true },
     doctor: { call: 'doctor()', dba: true, watcher: true },
     add_node: { call: `add_node('nowhere')`, dba: true },
     remove_node: { call: `remove_node('nowhere')`, dba: true },
