@@ -1,4 +1,5 @@
 import { audit } from './audit'
+import { drill } from './drill'
 import { examineNode, type Complaint } from './doctor'
 import { force } from './force'
 import { describe } from './liveset'
@@ -82,6 +83,14 @@ export class Requests {
                     since: text('since'),
                     batch: Number(given['batch']),
                     pause: Number(given['pause'])
+                })
+            case 'drill':
+                return drill(this.parts, {
+                    request: id,
+                    point: text('point'),
+                    node: text('node'),
+                    canary: optional('canary'),
+                    timeout: Number(given['timeout'])
                 })
             default:
                 throw new RequestError(

@@ -21,6 +21,8 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     check_node: { call: `check_node('b')`, dba: true, watcher: true },
     verify: { call: 'verify(batch => 0)', dba: true, watcher: true },
     audits: { call: 'audits()', dba: true, watcher: true },
+    drill: { call: `drill('no fault', 'nowhere')`, dba: true },
+    drills: { call: 'drills()', dba: true, watcher: true },
     doctor: { call: 'doctor()', dba: true, watcher: true },
     add_node: { call: `add_node('nowhere')`, dba: true },
     remove_node: { call: `remove_node('nowhere')`, dba: true },
