@@ -190,6 +190,41 @@ describe('verify', () => {
         ])
     })
 
+    it('says nothing before record and node have disagreed twice: somebody may have come between', async () => {
+        await fresh()
+        await addRow(world, app)
+        await world.settled()
+        const before = (await trouble()).length
+        const wrong = `update pglobalxact.branch_record set fate = 'rolled back' where node = 1`
+        await world.sql(wrong)
+        const proxy = world.proxies.get('b')!
+        // The record has been read when the node is asked; before it can answer, the record is put right.
+        const asked = proxy.onClientData('What became of branches here', 'before', () => proxy.blackhole())
+        const found = findings()
+        await asked
+        await world.sql('update pglobalxact.branch_record set fate = null')
+        await proxy.restore()
+        expect(await found).to.deep.equal({ 'agrees | b | committed | committed': 1, 'agrees | c | committed | committed': 1, compared: 2 })
+        expect(await trouble()).to.have.lengthOf(before)
+        await world.sql(wrong)
+        expect(await findings(), 'as it would have been').to.include({ 'disagrees | b | rolled back | committed': 1 })
+    })
+
+    it('compares what was there when it began, and nothing that came later', async () => {
+        await fresh()
+        for (let i = 0; i < 3; i++) await addRow(world, app)
+        await world.settled()
+        const found = verify(`batch => 1, pause => '0.7 s'`)
+        await until(
+            'it is under way',
+            async () => (await world.admin(`select from pglobalxact.audits() where state = 'running'`)).length === 1
+        )
+        for (let i = 0; i < 3; i++) await addRow(world, app)
+        expect((await found).at(-1)).to.include({ sets: '3', branches: '6' })
+        await world.settled()
+        expect((await verify()).at(-1)).to.include({ sets: '6', branches: '12' })
+    })
+
     it('does not wait for a node that is away, and compares the others', async () => {
         await fresh()
         await addRow(world, app)
