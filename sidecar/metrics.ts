@@ -12,6 +12,8 @@ const KINDS = [
     'unknown',
     'acknowledged',
     'contradiction',
+    'disagreement',
+    'drill failed',
     'node lost',
     'adopted',
     'state damaged',

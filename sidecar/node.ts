@@ -243,6 +243,11 @@ export class Node {
         return Promise.race([look(), tooLate]).finally(() => clearTimeout(timer))
     }
 
+    /** A connection for looking, which is the caller's to end: it disturbs no branch, and needs no fence. */
+    visit(): Promise<Client> {
+        return this.open()
+    }
+
     close(): void {
         this.closed = true
         const client = this.session

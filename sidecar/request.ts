@@ -1,5 +1,6 @@
 import type { Catalog } from './catalog'
 import type { Config } from './config'
+import type { ConnectionConfig } from './connection'
 import type { Complaint } from './doctor'
 import type { FaultPoints } from './fault'
 import type { Log } from './log'
@@ -23,6 +24,8 @@ export interface RequestParts {
     readonly fault: FaultPoints
     readonly refreshNodes: () => Promise<void>
     readonly config: Config
+    /** For sessions on the coordinator beside those by which the sidecar acts. */
+    readonly connection: ConnectionConfig
     readonly doctor: (complaint: Complaint) => Promise<unknown>
     readonly snapshots: Snapshots
 }

@@ -1,3 +1,5 @@
+import { audit } from './audit'
+import { drill } from './drill'
 import { examineNode, type Complaint } from './doctor'
 import { force } from './force'
 import { describe } from './liveset'
@@ -86,6 +88,21 @@ export class Requests {
                 return this.checkNode(text('server'))
             case 'doctor':
                 return this.parts.refreshNodes().then(() => this.parts.doctor(given as unknown as Complaint))
+            case 'verify':
+                return audit(this.parts, {
+                    request: id,
+                    since: text('since'),
+                    batch: Number(given['batch']),
+                    pause: Number(given['pause'])
+                })
+            case 'drill':
+                return drill(this.parts, {
+                    request: id,
+                    point: text('point'),
+                    node: text('node'),
+                    canary: optional('canary'),
+                    timeout: Number(given['timeout'])
+                })
             default:
                 throw new RequestError(
                     '0A000',

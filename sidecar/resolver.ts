@@ -45,6 +45,8 @@ export class Resolver {
     readonly sets = new Map<string, LiveSet>()
     /** Of these the coordinator has no commit record, and that was told (contradiction.ts). */
     readonly contradicted = new Set<string>()
+    /** Sets whose first try is put off by so many milliseconds: a drill's own canary, and no other (drillpoints.ts). */
+    readonly postponed = new Map<string, number>()
     /** By node: branches without a fate, and some that have got one since. */
     private readonly pending = new Map<number, Set<Branch>>()
     private readonly results: WriteBack
@@ -125,7 +127,15 @@ export class Resolver {
             await this.attempt(branches[0]!)
             if (branches[0]!.fate !== undefined) await this.parts.fault.at('between commits')
         }
-        return branches.map((branch) => this.attempt(branch))
+        return branches.filter((branch) => !this.postpone(branch)).map((branch) => this.attempt(branch))
+    }
+
+    /** From then on its node's look finds it due, as any other that could not be finished at once. */
+    private postpone(branch: Branch): boolean {
+        const wait = this.postponed.size === 0 ? undefined : this.postponed.get(setId(branch.set.key))
+        if (wait === undefined) return false
+        branch.nextTry = Date.now() + wait
+        return true
     }
 
     /** Branches that nobody waited for any more, on a node that is back. */

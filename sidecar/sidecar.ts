@@ -231,6 +231,7 @@ export class Sidecar {
             refreshNodes: () => acting.nodes.refresh(catalog),
             config: this.config,
             snapshots: this.snapshots,
+            connection: this.connection,
             doctor: (complaint) => examine(this.patient(catalog, acting), complaint)
         })
         await requests.serve().catch((error: unknown) => this.log.warning('request', { error: messageOf(error) }))

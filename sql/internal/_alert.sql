@@ -6,7 +6,7 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if new.kind in ('mixed', 'unknown', 'contradiction', 'node lost', 'state damaged', 'state unwritable', 'state writable') then
+    if new.kind in ('mixed', 'unknown', 'contradiction', 'disagreement', 'drill failed', 'node lost', 'state damaged', 'state unwritable', 'state writable') then
         -- A payload holds less than 8000 bytes, and JSON may need six for a character.
         perform pg_notify('pglobalxact_alert', jsonb_build_object(
             'kind', new.kind, 'set', left(new.set_id, 100), 'node', (select n.name from pglobalxact.node n where n.number = new.node),

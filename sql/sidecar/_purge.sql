@@ -34,6 +34,7 @@ begin
             where r.outcome <> 'committed' and r.acknowledged_at is null and o.set_id = r.xid || '_' || r.nonce)
         order by o.at limit batch);
     get diagnostics events = row_count;
+    delete from pglobalxact.audit a where a.started_at < horizon;
     delete from pglobalxact.peer p where p.seen_at < horizon;
     return greatest(purged, requests, events);
 end

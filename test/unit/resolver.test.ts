@@ -45,4 +45,32 @@ describe('the resolver', () => {
         await resolver.writeBack()
         expect(told, 'a set that is complete and committed says it all').to.deep.equal([])
     })
+
+    it("puts off the first try of a drill's canary until its node's next look after that, and of no other set", async () => {
+        const sent: string[] = []
+        const finish = (_: string, gid: string): Promise<Answer> => {
+            sent.push(gid)
+            return Promise.resolve({ ok: true })
+        }
+        const resolver = new Resolver({
+            state: { append: () => Promise.resolve(), note: () => undefined } as unknown as StateFile,
+            nodes: new Map([[1, { up: true, finish } as unknown as Node]]),
+            log: createLog(() => undefined),
+            tally: new Tally(),
+            journal: { note: () => undefined },
+            fault: createFaultPoints('', () => Promise.resolve()),
+            coordinator: '0a1b2c3d',
+            retryCap: 1000,
+            catalog: () => undefined
+        })
+        resolver.start()
+        resolver.postponed.set('7_cafe0123', 3_600_000)
+        await resolver.decide([SET, { ...SET, xid: '8' }], () => 'postgresql://b')
+        expect(sent).to.deep.equal(['pgx_0a1b2c3d_8_cafe0123_1'])
+        await resolver.sweep(1, false)
+        expect(sent, 'not due').to.have.lengthOf(1)
+        resolver.find('7_cafe0123', 1)!.nextTry = 0
+        await resolver.sweep(1, false)
+        expect(sent.at(-1)).to.equal('pgx_0a1b2c3d_7_cafe0123_1')
+    })
 })
