@@ -136,6 +136,21 @@ const DEFINITIONS: readonly Definition[] = [
         read: ({ figures }) => one(figures?.paused)
     },
     {
+        name: 'pglobalxact_consumers',
+        help: 'Consumers of events that have not expired. Counted in the database.',
+        read: ({ figures }) => one(figures?.consumers.reading)
+    },
+    {
+        name: 'pglobalxact_consumers_expired',
+        help: 'Consumers of events that finished no batch for as long as was agreed: events are no longer kept for them. See: select * from pglobalxact.consumers();',
+        read: ({ figures }) => one(figures?.consumers.expired)
+    },
+    {
+        name: 'pglobalxact_consumer_lag_seconds',
+        help: 'Time since the place of the consumer that is furthest behind and has not expired, 0 without one. Beyond the retention time, records are kept for it.',
+        read: ({ figures }) => one(figures?.consumers.lag)
+    },
+    {
         name: 'pglobalxact_state_writable',
         help: '0 while the state files cannot be written: decided sets wait then, and no branch is committed.',
         read: ({ state }) => one(state && state.problem === undefined)

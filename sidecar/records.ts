@@ -126,6 +126,8 @@ export interface Figures {
     readonly unknown: number
     readonly paused: boolean
     readonly lost_nodes: number
+    /** Of events; lag in seconds, of the one that is furthest behind. */
+    readonly consumers: { readonly reading: number; readonly expired: number; readonly lag: number }
     readonly events: Readonly<Record<string, number>>
 }
 

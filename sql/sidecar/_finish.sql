@@ -6,11 +6,18 @@ returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    feeding constant boolean := pglobalxact._feeding();
 begin
     if jsonb_array_length(fates) > 0 then
-        update pglobalxact.branch_record b set fate = f.fate, finished_at = f.at
-        from jsonb_to_recordset(fates) as f (xid xid8, nonce text, node integer, fate text, at timestamptz)
-        where b.xid = f.xid and b.nonce = f.nonce and b.node = f.node and (b.fate is null or b.fate like 'forced %' or b.fate = 'lost');
+        with told as (
+            update pglobalxact.branch_record b set fate = f.fate, finished_at = f.at
+            from jsonb_to_recordset(fates) as f (xid xid8, nonce text, node integer, fate text, at timestamptz)
+            where b.xid = f.xid and b.nonce = f.nonce and b.node = f.node and (b.fate is null or b.fate like 'forced %' or b.fate = 'lost')
+            returning b.xid, b.nonce, b.node, b.fate, b.finished_at
+        )
+        insert into pglobalxact.feed (at, kind, set_id, node, detail)
+        select t.finished_at, 'branch finished', t.xid || '_' || t.nonce, t.node, t.fate from told t where feeding;
         -- What has a fate is waited for no more: sets() must not show it until the node's next look.
         delete from pglobalxact.branch_status s
         using jsonb_to_recordset(fates) as f (xid xid8, nonce text, node integer), pglobalxact.coordinator c
@@ -31,9 +38,16 @@ begin
         insert into pglobalxact.event (kind, set_id, detail)
         select c.outcome, c.xid || '_' || c.nonce, 'found when a node that was given up came back' from changed c where c.outcome = 'mixed';
     end if;
-    update pglobalxact.commit_record r set complete_at = c.at, outcome = c.outcome
-    from jsonb_to_recordset(completes) as c (xid xid8, nonce text, outcome text, at timestamptz)
-    where r.xid = c.xid and r.nonce = c.nonce and r.complete_at is null;
+    with done as (
+        update pglobalxact.commit_record r set complete_at = c.at, outcome = c.outcome
+        from jsonb_to_recordset(completes) as c (xid xid8, nonce text, outcome text, at timestamptz)
+        where r.xid = c.xid and r.nonce = c.nonce and r.complete_at is null
+        returning r.xid, r.nonce, r.complete_at, r.outcome
+    )
+    insert into pglobalxact.feed (at, kind, set_id, detail) select d.complete_at, 'finished', d.xid || '_' || d.nonce, d.outcome from done d where feeding;
+    if feeding then
+        notify pglobalxact_events;
+    end if;
     insert into pglobalxact.event (kind, set_id, detail)
     select c.outcome, c.xid || '_' || c.nonce, c.detail
     from jsonb_to_recordset(completes) as c (xid xid8, nonce text, outcome text, detail text)

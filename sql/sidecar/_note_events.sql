@@ -7,7 +7,8 @@ as $$
     select e.kind, e.set, n.number, e.detail, e.at
     from jsonb_to_recordset(events) as e (kind text, set text, node integer, detail text, at timestamptz)
     left join pglobalxact.node n on n.number = e.node
-    order by e.at
+    order by e.at;
+    select pglobalxact._hint()
 $$;
 comment on function pglobalxact._note_events(jsonb) is 'Internal. Writes lines of history, each with the time at which it happened.';
 revoke all on function pglobalxact._note_events(jsonb) from public;

@@ -5,10 +5,13 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    horizon constant timestamptz := clock_timestamp() - (select c.retention from pglobalxact.coordinator c);
+    held constant record := pglobalxact._hold_back();
+    horizon constant timestamptz := least(clock_timestamp() - (select c.retention from pglobalxact.coordinator c), held.before);
     purged integer;
     requests integer;
     events integer;
+    fed integer;
+    events_to xid8;
     last xid8;
 begin
     with old as (
@@ -25,19 +28,26 @@ begin
     )
     select count(*), (array_agg(g.xid order by g.xid desc))[1] into purged, last from gone g;
     update pglobalxact.coordinator c set purged_to = last where last > c.purged_to;
+    events_to := last;
     delete from pglobalxact.request q where q.id in (select o.id from pglobalxact.request o where coalesce(o.finished_at, o.taken_at) < horizon limit batch);
     get diagnostics requests = row_count;
     -- What happened to a set that is still on the books stays with it.
-    delete from pglobalxact.event e where e.id in (
+    with gone as (delete from pglobalxact.event e where e.id in (
         select o.id from pglobalxact.event o
-        where o.at < horizon and not exists (select from pglobalxact.commit_record r
+        where o.at < horizon and (held.before_xid is null or o.xid < held.before_xid) and not exists (select from pglobalxact.commit_record r
             where r.outcome <> 'committed' and r.acknowledged_at is null and o.set_id = r.xid || '_' || r.nonce)
-        order by o.at limit batch);
-    get diagnostics events = row_count;
+        order by o.at limit batch) returning e.xid)
+    select count(*), greatest(events_to, (array_agg(g.xid order by g.xid desc))[1]) into events, events_to from gone g;
+    -- From its beginning, where the oldest are.
+    with gone as (
+        delete from pglobalxact.feed f using (select o.xid, o.nth, o.at from pglobalxact.feed o order by o.xid, o.nth limit batch) o
+        where f.xid = o.xid and f.nth = o.nth and o.at < horizon returning f.xid)
+    select count(*), greatest(events_to, (array_agg(g.xid order by g.xid desc))[1]) into fed, events_to from gone g;
+    update pglobalxact.coordinator c set events_purged_to = events_to where events_to > c.events_purged_to;
     delete from pglobalxact.audit a where a.started_at < horizon;
     delete from pglobalxact.peer p where p.seen_at < horizon;
-    return greatest(purged, requests, events);
+    return greatest(purged, requests, events, fed);
 end
 $$;
-comment on function pglobalxact._purge(integer) is 'Internal. Deletes a batch of commit records, requests, events and peers older than the retention time; returns how many of the kind it deleted most of.';
+comment on function pglobalxact._purge(integer) is 'Internal. Deletes a batch of commit records, requests, events, what the feed tells, and peers older than the retention time; returns how many of the kind it deleted most of.';
 revoke all on function pglobalxact._purge(integer) from public;
