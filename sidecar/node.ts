@@ -242,6 +242,11 @@ export class Node {
         return Promise.race([look(), tooLate]).finally(() => clearTimeout(timer))
     }
 
+    /** A connection of the caller's own, who ends it: for looks that come again and again. It needs no fence. */
+    openEye(): Promise<Client> {
+        return this.open()
+    }
+
     close(): void {
         this.closed = true
         const client = this.session

@@ -7,6 +7,7 @@ import type { Keeper } from './recovery'
 import type { Resolver } from './resolver'
 import type { StateFile } from './statefile'
 import type { Tally } from './tally'
+import type { Mode } from './waitgraph'
 
 /** What carrying out a request may need. */
 export interface RequestParts {
@@ -22,6 +23,9 @@ export interface RequestParts {
     readonly fault: FaultPoints
     readonly refreshNodes: () => Promise<void>
     readonly config: Config
+    readonly lockWaits: () => Promise<unknown>
+    readonly deadlocks: () => Promise<unknown>
+    readonly detectDeadlocks: (mode: Mode, by: string) => Promise<unknown>
     readonly doctor: (complaint: Complaint) => Promise<unknown>
 }
 

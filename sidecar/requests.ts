@@ -8,6 +8,7 @@ import { lookAtPrepared } from './prepared'
 import type { Request } from './records'
 import { RequestError, UNKNOWN_OBJECT, unknownSet, WRONG_STATE, type RequestParts } from './request'
 import { messageOf, property, sqlstateOf } from './sqlstate'
+import type { Mode } from './waitgraph'
 
 interface BranchResult {
     readonly node: string
@@ -69,6 +70,12 @@ export class Requests {
                 return this.parts.catalog.acknowledge(text('set'), text('by'), text('reason')).then((outcome) => ({ outcome }))
             case 'prepared':
                 return lookAtPrepared(this.parts, Number(given['most']))
+            case 'lock_waits':
+                return this.parts.lockWaits()
+            case 'deadlocks':
+                return this.parts.deadlocks()
+            case 'detect_deadlocks':
+                return this.parts.detectDeadlocks(text('mode') as Mode, text('by'))
             case 'add_node':
                 return this.addNode(text('server'), text('by'))
             case 'check_node':

@@ -2,7 +2,7 @@
 create or replace function pglobalxact.status()
 returns table (sidecar text, note text, paused text, running_for interval, last_seen interval, last_look interval, host text, pid integer, version text,
                home text, state_directory text, state_sets integer, state_bytes bigint,
-               queued integer, unwritten integer, requests integer, coordinator text)
+               queued integer, unwritten integer, requests integer, deadlocks text, coordinator text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -23,12 +23,16 @@ as $$
            date_trunc('second', clock_timestamp() - s.started_at), date_trunc('second', clock_timestamp() - s.seen_at),
            date_trunc('second', clock_timestamp() - s.looked_at), s.host, s.pid, s.version,
            s.home, s.state_directory, s.state_sets, s.state_bytes, s.queued_branches, s.unwritten,
-           (select count(*)::integer from pglobalxact.request q where q.finished_at is null), c.id
+           (select count(*)::integer from pglobalxact.request q where q.finished_at is null),
+           (select case when w.mode = 'off' and w.looks = 0 then 'off'
+                        else format('%s: %s found, %s cancelled, by %s looks with %s queries of %s ms', w.mode, w.found, w.cancelled, w.looks, w.queries,
+                                    round((w.query_ms / greatest(w.queries, 1))::numeric, 1)) end
+            from pglobalxact.deadlock_watch w), c.id
     from pglobalxact.coordinator c left join pglobalxact.sidecar s on true
     cross join lateral (select exists (select from pglobalxact._sidecar_pid()) as acting) here
 $$;
 comment on function pglobalxact.status() is
     'The sidecar: acting, waiting (note says for what), not running, or never started; note also tells on which nodes another sidecar keeps it off, and of a second sidecar here; whether new sets are paused; when it was last heard of and last looked for commit records; '
-    'its state directory, the sets and bytes in it; branches queued for nodes that answer, results not yet written back, requests not yet answered; this coordinator''s id.';
+    'its state directory, the sets and bytes in it; branches queued for nodes that answer, results not yet written back, requests not yet answered; what is done about deadlocks over several servers, what came of it so far, and what looking for them costs; this coordinator''s id.';
 revoke all on function pglobalxact.status() from public;
 grant execute on function pglobalxact.status() to pglobalxact_monitor;

@@ -154,6 +154,7 @@ begin
         for i in 1 .. cardinality(kinds) loop
             perform pglobalxact._drop_connection(connections[i]);
         end loop;
+        perform pglobalxact._explain_cancel();
         raise;
     end;
 
