@@ -1,6 +1,6 @@
 import type { Edge, Party } from './waitgraph'
 
-/** Parties that wait for one another; each edge's blocker is the next one's waiter. */
+/** Parties that wait for one another; each edge's blocker is the next one's waiter, and the first waiter is the victim. */
 export interface Cycle {
     readonly edges: readonly Edge[]
     /** Sets of this coordinator in it that can be cancelled, the youngest first. */
@@ -47,9 +47,14 @@ function describe(edges: readonly Edge[]): Cycle {
     // Between statements there is nothing to cancel: such a set waits with a connection that its program enlisted.
     const victims = parties.filter(({ set }) => set !== undefined && (set.state ?? 'active') === 'active')
     const age = ({ set }: Party): bigint => BigInt(set!.xid)
+    victims.sort((a, b) => (age(a) > age(b) ? -1 : 1))
+    const first = Math.max(
+        0,
+        edges.findIndex(({ waiter }) => waiter === victims[0])
+    )
     return {
-        edges,
-        victims: victims.sort((a, b) => (age(a) > age(b) ? -1 : 1)),
+        edges: [...edges.slice(first), ...edges.slice(0, first)],
+        victims,
         foreign: [...new Set(parties.flatMap(({ foreign }) => foreign ?? []))].sort(),
         key: parties
             .map(({ label }) => label)

@@ -11,7 +11,7 @@ as $$
     order by c.number, s.step
 $$;
 comment on function pglobalxact.deadlocks() is
-    'Deadlocks over several servers that stand now, a row for each wait of a cycle; victim: the youngest set of this coordinator in it, which detect_deadlocks(''resolve'') cancels. '
+    'Deadlocks over several servers that stand now, a row for each wait of a cycle, the victim''s first; victim: the youngest set of this coordinator in it, which detect_deadlocks(''resolve'') cancels. '
     'A cycle within one server is PostgreSQL''s own to end, and not here. Error 55000 when no sidecar runs.';
 revoke all on function pglobalxact.deadlocks() from public;
 grant execute on function pglobalxact.deadlocks() to pglobalxact_monitor;
