@@ -24,6 +24,7 @@ import {
 } from './records'
 import { destroy, noticeLoss } from './session'
 import { messageOf, property } from './sqlstate'
+import type { CoordinatorWaits, Mode, SetInFlight } from './waitgraph'
 
 /** The coordinator failed a call: what a node is doing at the time is no trouble of the node's. Code, detail and hint are the server's. */
 export class CoordinatorTrouble extends Error {
@@ -297,6 +298,31 @@ export class Catalog {
 
     get loginPid(): number | undefined {
         return loginPid(this.main)
+    }
+
+    async waits(everything: boolean): Promise<CoordinatorWaits> {
+        return (await this.rows<{ waits: CoordinatorWaits }>('select pglobalxact._waits($1) as waits', [everything]))[0]!.waits
+    }
+
+    /** Sets the mode, if one is given; returns it. */
+    async watchDeadlocks(mode?: Mode, by?: string): Promise<Mode> {
+        const values = [mode ?? null, by ?? null]
+        return (await this.rows<{ mode: Mode }>('select pglobalxact._watch_deadlocks($1, $2) as mode', values))[0]!.mode
+    }
+
+    /** False when the session is not in that set any more, or idle. */
+    async cancelSet({ set, pid, backend_start }: SetInFlight): Promise<boolean> {
+        const values = [set, pid, backend_start]
+        return (await this.rows<{ sent: boolean }>('select pglobalxact._cancel_set($1, $2, $3) as sent', values))[0]!.sent
+    }
+
+    async forgetCancelled(set: string): Promise<void> {
+        await this.ask('select pglobalxact._forget_cancelled($1)', [set])
+    }
+
+    async countDeadlocks(costs: Readonly<Record<'looks' | 'queries' | 'ms' | 'found' | 'cancelled', number>>): Promise<void> {
+        const { looks, queries, ms, found, cancelled } = costs
+        await this.ask('select pglobalxact._count_deadlocks($1, $2, $3, $4, $5)', [looks, queries, ms, found, cancelled])
     }
 
     async noteEvents(entries: readonly DatedEntry[]): Promise<void> {

@@ -44,7 +44,8 @@ export async function install(config: Config, say: Say): Promise<void> {
             coordinator: rows[0]!.id,
             'extschema:dblink': dblink,
             loopback_role: loopback,
-            'node:prepared': nodeSql('prepared')
+            'node:prepared': nodeSql('prepared'),
+            'node:waits': nodeSql('waits')
         })
         await client.query("select set_config('role', 'none', false)")
         say(`pglobalxact is installed in database "${rows[0]!.name}" as coordinator ${rows[0]!.id}.`)

@@ -18,7 +18,9 @@ const KINDS = [
     'adopted',
     'state damaged',
     'state unwritable',
-    'state writable'
+    'state writable',
+    'deadlock',
+    'deadlock victim'
 ]
 
 interface Definition {

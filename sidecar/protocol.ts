@@ -26,6 +26,14 @@ export function parseGid(text: string): Gid | undefined {
     return part === null ? undefined : { coordinator: part[1]!, xid: part[2]!, nonce: part[3]!, node: Number(part[4]) }
 }
 
+const BRANCH_NAME = /^pgx_([0-9a-f]{8})_([0-9]{1,9})_([0-9a-f]{8})$/
+
+/** What a session's connection on a node is called (sql/internal/_session_name.sql): undefined for any other name. */
+export function branchNameOf(name: string): { readonly coordinator: string; readonly pid: number; readonly tag: string } | undefined {
+    const part = BRANCH_NAME.exec(name)
+    return part === null ? undefined : { coordinator: part[1]!, pid: Number(part[2]), tag: part[3]! }
+}
+
 /** `prefix` of every gid of a coordinator, as a LIKE pattern (`_` is a wildcard there). */
 export const gidPattern = (coordinator: string): string => `pgx\\_${coordinator}\\_%`
 

@@ -9,6 +9,7 @@ import type { Resolver } from './resolver'
 import type { Snapshots } from './snapshots'
 import type { StateFile } from './statefile'
 import type { Tally } from './tally'
+import type { Mode } from './waitgraph'
 
 /** What carrying out a request may need. */
 export interface RequestParts {
@@ -26,6 +27,9 @@ export interface RequestParts {
     readonly config: Config
     /** For sessions on the coordinator beside those by which the sidecar acts. */
     readonly connection: ConnectionConfig
+    readonly lockWaits: () => Promise<unknown>
+    readonly deadlocks: () => Promise<unknown>
+    readonly detectDeadlocks: (mode: Mode, by: string) => Promise<unknown>
     readonly doctor: (complaint: Complaint) => Promise<unknown>
     readonly snapshots: Snapshots
 }

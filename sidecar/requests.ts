@@ -10,6 +10,7 @@ import { lookAtPrepared } from './prepared'
 import type { Request } from './records'
 import { RequestError, UNKNOWN_OBJECT, unknownSet, WRONG_STATE, type RequestParts } from './request'
 import { messageOf, property, sqlstateOf } from './sqlstate'
+import type { Mode } from './waitgraph'
 
 interface BranchResult {
     readonly node: string
@@ -82,6 +83,12 @@ export class Requests {
                 return this.parts.snapshots
                     .release(given['export'] === null ? undefined : text('export'))
                     .then((released) => ({ released }))
+            case 'lock_waits':
+                return this.parts.lockWaits()
+            case 'deadlocks':
+                return this.parts.deadlocks()
+            case 'detect_deadlocks':
+                return this.parts.detectDeadlocks(text('mode') as Mode, text('by'))
             case 'add_node':
                 return this.addNode(text('server'), text('by'))
             case 'check_node':

@@ -4,6 +4,7 @@ import { lastWords } from './alarm'
 import { Catalog } from './catalog'
 import type { Config } from './config'
 import { coordinatorConnection, type ConnectionConfig } from './connection'
+import { Deadlocks } from './deadlocks'
 import { examine } from './doctor'
 import { Doorbell } from './doorbell'
 import { checkSchema, elect, refusedLogin } from './election'
@@ -43,6 +44,7 @@ export class Sidecar {
     private readonly lookout: Lookout
     private readonly housekeeping: Housekeeping
     private readonly snapshots: Snapshots
+    private readonly deadlocks: Deadlocks
     private stopping = false
     private complaint = ''
 
@@ -60,6 +62,7 @@ export class Sidecar {
         this.doorbell = new Doorbell(this.connection, log)
         this.journal = new Journal(log)
         this.lookout = new Lookout({ doorbell: this.doorbell, log, scanInterval: config.scanInterval })
+        this.deadlocks = new Deadlocks({ log, journal: this.journal, tally: this.tally })
         this.housekeeping = new Housekeeping({
             config,
             doorbell: this.doorbell,
@@ -106,6 +109,7 @@ export class Sidecar {
         this.stopping = true
         this.doorbell.ring()
         this.housekeeping.hurry()
+        this.deadlocks.hurry()
     }
 
     private facts(): Facts {
@@ -147,8 +151,9 @@ export class Sidecar {
             await acting.nodes.refresh(catalog)
             const over = (): boolean => this.catalog !== catalog || this.stopping
             const house = this.housekeeping.keep(catalog, acting, over)
+            const watch = this.deadlocks.keep(catalog, acting, over)
             await this.lookout.keep(catalog, acting, over, () => void this.serveRequests(catalog, acting))
-            await house
+            await Promise.all([house, watch])
             if (this.stopping) await this.sayGoodbye(catalog)
         } catch (error) {
             if (error instanceof Refusal) throw error
@@ -158,6 +163,7 @@ export class Sidecar {
             this.catalog = undefined
             this.connected = false
             this.snapshots.drop()
+            this.deadlocks.hurry()
             catalog.close()
         }
     }
@@ -169,6 +175,7 @@ export class Sidecar {
                 this.connected = false
                 this.doorbell.ring()
                 this.housekeeping.hurry()
+                this.deadlocks.hurry()
             })
         } catch (error) {
             const refusal = refusedLogin(error)
@@ -232,6 +239,9 @@ export class Sidecar {
             config: this.config,
             snapshots: this.snapshots,
             connection: this.connection,
+            lockWaits: () => this.deadlocks.waits(catalog, acting),
+            deadlocks: () => this.deadlocks.cycles(catalog, acting),
+            detectDeadlocks: (mode, by) => this.deadlocks.choose(catalog, mode, by),
             doctor: (complaint) => examine(this.patient(catalog, acting), complaint)
         })
         await requests.serve().catch((error: unknown) => this.log.warning('request', { error: messageOf(error) }))

@@ -5,6 +5,7 @@ const CLASSES = new Set('08 0A 22 23 25 26 28 2B 2D 2F 39 3B 3D 3F 40 42 53 54 5
 
 const WINDOW = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600]
 const SYNC = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5]
+const LOOK = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 10]
 const LINES = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096]
 
 /**
@@ -69,7 +70,21 @@ export class Tally {
         registers: [this.registry]
     })
 
+    private readonly deadlocks = new Counter({
+        name: 'pglobalxact_deadlocks_total',
+        help: 'Deadlocks over several servers since the sidecar started, by result: found, and cancelled (their youngest set was, to end them). See: select * from pglobalxact.deadlocks();',
+        labelNames: ['result'],
+        registers: [this.registry]
+    })
+    private readonly deadlockQueries = new Histogram({
+        name: 'pglobalxact_deadlock_query_seconds',
+        help: 'Time that one query of the search for deadlocks took, at the coordinator or a node, until it was answered.',
+        buckets: LOOK,
+        registers: [this.registry]
+    })
+
     constructor() {
+        for (const result of ['found', 'cancelled']) this.deadlocks.inc({ result }, 0)
         for (const result of ['done', 'refused']) this.requests.inc({ result }, 0)
     }
 
@@ -98,6 +113,14 @@ export class Tally {
     /** How many exports there are now. */
     snapshotsHeld(exports: number): void {
         this.exports.set(exports)
+    }
+
+    deadlock(result: 'found' | 'cancelled'): void {
+        this.deadlocks.inc({ result })
+    }
+
+    lookedForDeadlocks(milliseconds: number): void {
+        this.deadlockQueries.observe(milliseconds / 1000)
     }
 
     answered(result: 'done' | 'refused'): void {

@@ -53,7 +53,7 @@ begin
                 concat_ws('; ', q.arguments ->> 'reason', case when q.finished_at is null then 'not answered' when q.error is not null then q.error ->> 'message' else 'done' end)
          from pglobalxact.request q
          -- Looking is no event, and neither is planning.
-         where q.requested_at >= horizon and q.kind not in ('state_lines', 'check_node', 'prepared', 'doctor')
+         where q.requested_at >= horizon and q.kind not in ('state_lines', 'check_node', 'prepared', 'doctor', 'lock_waits', 'deadlocks', 'detect_deadlocks')
            and (q.kind not in ('force', 'lose_node', 'forget') or q.arguments ->> 'confirm' is not null) and (wanted is null or q.arguments ->> 'set' = wanted)
          order by q.id desc limit most)
         union all

@@ -23,6 +23,7 @@ begin
     exception
         when query_canceled then
             perform pglobalxact._drop_connection(connection);
+            perform pglobalxact._explain_cancel();
             raise;
         when datatype_mismatch then
             get stacked diagnostics hint = pg_exception_detail;

@@ -11,6 +11,8 @@ return spare * 16 + case purpose
         when 'acting'     then x'70677834'::int -- exclusive, the sidecar: elected on the coordinator
         when 'fence'      then x'70677835'::int -- exclusive, on nodes, per coordinator id: may finish branches
         when 'install'    then x'70677836'::int -- exclusive: one install at a time
+        when 'deadlock'   then x'7067783d'::int -- exclusive, the sidecar, per set: its statement is cancelled to end a deadlock
     end;
-comment on function pglobalxact._lock_key(text, integer) is 'Internal. Class of an advisory lock: in flight, committing, awake, acting, fence, install; spare 0 to 3.';
+comment on function pglobalxact._lock_key(text, integer) is 'Internal. Class of an advisory lock: in flight, committing, awake, acting, fence, install, deadlock; spare 0 to 3.';
 revoke all on function pglobalxact._lock_key(text, integer) from public;
+grant execute on function pglobalxact._lock_key(text, integer) to pglobalxact_user;

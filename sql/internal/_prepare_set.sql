@@ -158,6 +158,7 @@ begin
         for i in 1 .. cardinality(kinds) loop
             perform pglobalxact._drop_connection(connections[i]);
         end loop;
+        perform pglobalxact._explain_cancel();
         raise;
     end;
 

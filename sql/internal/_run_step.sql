@@ -21,6 +21,7 @@ begin
             when query_canceled then
                 -- The statement may run on at the node: that connection is not to be used again.
                 perform pglobalxact._drop_connection(b.connection);
+                perform pglobalxact._explain_cancel();
                 raise;
             when others then
                 -- Two: an older branch is found open, and while it is rolled back the sidecar ends it, connection and all.

@@ -13,6 +13,8 @@ import type { Stage } from './stage'
 /** Where a COMMIT waits that was to be slow: test/demo/sql/pause.sql. */
 const GATE = 4711
 
+const PAY = `select pglobalxact.exec($1, format('update account set balance = balance + 50 where name = %L', $2::text))`
+
 export const ACCIDENTS: Readonly<Record<string, (stage: Stage) => Promise<void>>> = {
     'a payment': async (stage) => {
         const client = await begunPayment(stage)
@@ -38,6 +40,29 @@ export const ACCIDENTS: Readonly<Record<string, (stage: Stage) => Promise<void>>
         await client.query("set role app; set application_name = 'teller'")
         void client.query("update account set balance = balance where name = 'bob'").catch(() => undefined)
         await somebodyWaits(stage, 'london', 'transactionid')
+    },
+    'two transfers that cross': async (stage) => {
+        const [first, second] = [await stage.connect('zurich', 'app', 'payments'), await stage.connect('zurich', 'app', 'payroll')]
+        await first.query('begin')
+        await first.query(PAY, ['london', 'bob'])
+        await second.query('begin')
+        await second.query(PAY, ['tokyo', 'carol'])
+        endsBy(first, first.query(PAY, ['tokyo', 'carol']))
+        await somebodyWaits(stage, 'tokyo', 'transactionid')
+        endsBy(second, second.query(PAY, ['london', 'bob']))
+        await somebodyWaits(stage, 'london', 'transactionid')
+    },
+    "payroll has carol's account, and will want bob's": async (stage) => {
+        const client = await stage.connect('zurich', 'app', 'payroll')
+        await client.query('begin')
+        await client.query(PAY, ['tokyo', 'carol'])
+        const taken =
+            "select from pg_stat_activity where application_name like 'pgx%' and backend_xid is not null and state = 'idle in transaction'"
+        const free = until('somebody else has it', async () => (await stage.bank.query('london', taken)).length > 0)
+        endsBy(
+            client,
+            free.then(() => client.query(PAY, ['london', 'bob']))
+        )
     },
     'london takes the membership back': async (stage) => {
         await stage.bank.query('london', 'revoke app from pglobalxact')
@@ -118,6 +143,12 @@ async function begunPayment(stage: Stage): Promise<Client> {
     await client.query('begin')
     await client.query('select transfer(50)')
     return client
+}
+
+/** A program that commits when it got what it waits for. */
+function endsBy(client: Client, statement: Promise<unknown>): void {
+    const end = (how: string) => () => client.query(how).then(() => undefined)
+    void statement.then(end('commit'), end('rollback')).catch(() => undefined)
 }
 
 const somebodyWaits = (stage: Stage, place: Place, locktype: string): Promise<unknown> =>

@@ -22,12 +22,10 @@ const RECORD = process.env['PGLOBALXACT_RECORD'] === '1'
 
 const ACTS = (
     'exec query enlist await force_\\w+ forget pause resume drain drill add_node remove_node lose_node acknowledge adopt allow_home transfer ' +
-    'export_snapshots release_snapshots add_consumer remove_consumer next_events finish_events'
+    'export_snapshots release_snapshots add_consumer remove_consumer next_events finish_events detect_deadlocks'
 ).split(' ')
 /** Looking does no harm: what it is to show may take a moment, so it is typed again until it does. */
-const LOOK = new RegExp(
-    `^(?:(?:journalctl|df|ls|systemctl is-active) |(?:select|table) (?![\\s\\S]*(${ACTS.join('|')})\\())`
-)
+const LOOK = new RegExp(`^(?:(?:journalctl|df|ls|systemctl is-active) |(?:select|table) (?![\\s\\S]*(${ACTS.join('|')})\\())`)
 const NEEDS_MOUNTS = /disk/
 const PATIENCE_MS = RECORD ? 8_000 : 45_000 // longer than the longest wait between two tries
 /** For what is recorded for the first time, nobody knows yet what is to be seen. */
