@@ -7,6 +7,7 @@ import type { Keeper } from './recovery'
 import type { Resolver } from './resolver'
 import type { StateFile } from './statefile'
 import type { Tally } from './tally'
+import type { WatchSet } from './watch/watchset'
 
 /** What carrying out a request may need. */
 export interface RequestParts {
@@ -17,6 +18,7 @@ export interface RequestParts {
     readonly state: StateFile
     readonly resolver: Resolver
     readonly keepers: ReadonlyMap<number, Keeper>
+    readonly watches: WatchSet
     readonly log: Log
     readonly tally: Tally
     readonly fault: FaultPoints

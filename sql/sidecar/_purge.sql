@@ -9,6 +9,7 @@ declare
     purged integer;
     requests integer;
     events integer;
+    decoded integer;
     last xid8;
 begin
     with old as (
@@ -34,9 +35,16 @@ begin
             where r.outcome <> 'committed' and r.acknowledged_at is null and o.set_id = r.xid || '_' || r.nonce)
         order by o.at limit batch);
     get diagnostics events = row_count;
+    delete from pglobalxact.decoded_event d where (d.node, d.lsn, d.kind, d.gid) in (
+        select o.node, o.lsn, o.kind, o.gid from pglobalxact.decoded_event o where o.noted_at < horizon order by o.noted_at limit batch);
+    get diagnostics decoded = row_count;
+    delete from pglobalxact.decoded_branch d
+    where pglobalxact._decoded_over(d.set_xid, d.set_nonce, d.fate)
+       or d.noted_at < horizon and not exists (select from pglobalxact.commit_record r
+            where r.xid = d.set_xid and r.nonce = d.set_nonce and (r.complete_at is null or r.outcome <> 'committed' and r.acknowledged_at is null));
     delete from pglobalxact.peer p where p.seen_at < horizon;
-    return greatest(purged, requests, events);
+    return greatest(purged, requests, events, decoded);
 end
 $$;
-comment on function pglobalxact._purge(integer) is 'Internal. Deletes a batch of commit records, requests, events and peers older than the retention time; returns how many of the kind it deleted most of.';
+comment on function pglobalxact._purge(integer) is 'Internal. Deletes a batch of commit records, requests, events, lines of the feed and peers older than the retention time; returns how many of the kind it deleted most of.';
 revoke all on function pglobalxact._purge(integer) from public;

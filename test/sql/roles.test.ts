@@ -33,7 +33,12 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     allow_home: { call: `allow_home('x', 'x')`, dba: true },
     pause: { call: `pause('')`, dba: true },
     resume: { call: 'resume()', dba: true },
-    drain: { call: 'drain(null)', dba: true }
+    drain: { call: 'drain(null)', dba: true },
+    watch_node: { call: `watch_node('nowhere')`, dba: true },
+    unwatch_node: { call: `unwatch_node('nowhere')`, dba: true },
+    watched: { call: 'watched()', dba: true, watcher: true },
+    feed: { call: 'feed()', dba: true, watcher: true },
+    changes: { call: `changes('1_00000000')`, dba: true }
 }
 
 describe('the roles', () => {
