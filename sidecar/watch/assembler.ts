@@ -3,6 +3,8 @@ import { decode, type Ending, type Relation } from './pgoutput'
 
 export interface Prepare extends Ending {
     readonly changes: Changes
+    /** When the node had decoded it, by its own clock. */
+    readonly decodedAt: string
 }
 
 export interface Listener {
@@ -25,7 +27,8 @@ export class Assembler {
 
     constructor(private readonly listener: Listener) {}
 
-    take(bytes: Buffer): void {
+    /** `sent`: when, by the node's clock. */
+    take(bytes: Buffer, sent: string): void {
         const message = decode(bytes, this.streaming !== undefined)
         switch (message.kind) {
             case 'relation':
@@ -62,9 +65,9 @@ export class Assembler {
                 else this.streamed.get(message.xid)?.undo(message.subxid)
                 return
             case 'prepare':
-                return this.prepared(message, this.current)
+                return this.prepared(message, sent, this.current)
             case 'stream prepare':
-                return this.prepared(message, this.streamed.get(message.xid))
+                return this.prepared(message, sent, this.streamed.get(message.xid))
             case 'commit prepared':
             case 'rollback prepared':
                 return this.listener.finished(message)
@@ -81,9 +84,9 @@ export class Assembler {
         return this.streaming ?? this.current
     }
 
-    private prepared(ending: Ending, collection = new Collection()): void {
+    private prepared(ending: Ending, decodedAt: string, collection = new Collection()): void {
         this.current = undefined
         this.streamed.delete(ending.xid)
-        this.listener.prepared({ ...ending, changes: collection.done() })
+        this.listener.prepared({ ...ending, decodedAt, changes: collection.done() })
     }
 }

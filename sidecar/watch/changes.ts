@@ -6,8 +6,8 @@ export interface Change {
     readonly schema: string
     readonly table: string
     readonly operation: 'insert' | 'update' | 'delete' | 'truncate'
-    /** The columns by which the table's replica identity knows a row; empty where it has none. */
-    readonly key: readonly string[]
+    /** Columns whose values can be told apart by `=`: those of an index that is the replica identity, and those of the types below. */
+    readonly equal: readonly string[]
     /** Whether `old` is the whole row. */
     readonly whole: boolean
     readonly old: Readonly<Record<string, string | null>> | null
@@ -46,8 +46,7 @@ export class Collection {
         const step = this.count(change.xid, `${change.kind} ${nameOf(relation)}`)
         const bytes = size(change.old) + size(change.new)
         if (this.rows >= MOST_ROWS || this.bytes + bytes > MOST_BYTES) return
-        const key = relation.columns.filter((column) => column.key).map(({ name }) => name)
-        const common = { step, schema: relation.schema, table: relation.name, operation: change.kind, key }
+        const common = { step, schema: relation.schema, table: relation.name, operation: change.kind, equal: comparable(relation) }
         const old = change.old ?? (change.kind === 'update' ? sameKey(relation, change.new) : undefined)
         this.keep(change.xid, bytes, {
             ...common,
@@ -61,7 +60,7 @@ export class Collection {
         const step = this.count(xid, `truncate ${nameOf(relation)}`)
         if (this.rows >= MOST_ROWS) return
         const { schema, name: table } = relation
-        this.keep(xid, 0, { step, schema, table, operation: 'truncate', key: [], whole: false, old: null, new: null })
+        this.keep(xid, 0, { step, schema, table, operation: 'truncate', equal: [], whole: false, old: null, new: null })
     }
 
     undo(subxid: number): void {
@@ -99,6 +98,13 @@ export class Collection {
         return known
     }
 }
+
+/** bool, bytea, name, int8, int2, int4, text, oid, bpchar, varchar, date, time, timestamp, timestamptz, numeric, uuid: `=` is identity, or as good. */
+const EQUAL = new Set([16, 17, 19, 20, 21, 23, 25, 26, 1042, 1043, 1082, 1083, 1114, 1184, 1700, 2950])
+
+/** With FULL every column is of the identity, be there an `=` for it or not. */
+const comparable = ({ columns, identity }: Relation): string[] =>
+    columns.filter(({ key, type }) => EQUAL.has(type) || (key && identity !== 'f')).map(({ name }) => name)
 
 const nameOf = ({ schema, name }: Relation): string => `${schema}.${name}`
 

@@ -20,10 +20,12 @@ export interface Held {
     readonly xid: string
     readonly lsn: string
     readonly at: string
+    readonly decodedAt: string
     changes: Changes
     readonly since: number
     /** What the node did with it. */
     fate: 'committed' | 'rolled back' | undefined
+    fateAt: string | undefined
     stored: boolean
     /** The stream's position before it: sent again from there, it comes again. */
     before: bigint
@@ -64,7 +66,7 @@ export class Ledger implements Listener {
         public allGids: boolean
     ) {}
 
-    prepared({ gid, xid, end, at, changes }: Prepare): void {
+    prepared({ gid, xid, end, at, decodedAt, changes }: Prepare): void {
         const key = this.ours(gid)
         this.note({ kind: 'prepare', gid, lsn: lsnText(end), at, rows: changes.total }, key !== undefined)
         if (key !== undefined && this.held.size < MOST_HELD) {
@@ -76,9 +78,11 @@ export class Ledger implements Listener {
                 xid: String(xid),
                 lsn: lsnText(end),
                 at,
+                decodedAt,
                 changes: kept,
                 since: Date.now(),
                 fate: undefined,
+                fateAt: undefined,
                 stored: false,
                 before: this.received
             })
@@ -92,7 +96,10 @@ export class Ledger implements Listener {
         if (kind === 'commit prepared' || kind === 'rollback prepared') {
             this.note({ kind, gid, lsn: lsnText(end), at, rows: null }, key !== undefined)
             const branch = this.held.get(gid)
-            if (branch !== undefined) branch.fate = kind === 'commit prepared' ? 'committed' : 'rolled back'
+            if (branch !== undefined) {
+                branch.fate = kind === 'commit prepared' ? 'committed' : 'rolled back'
+                branch.fateAt = at
+            }
             this.onFinished(gid)
         }
         this.moved(end)

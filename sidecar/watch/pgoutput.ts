@@ -4,6 +4,8 @@ import { Reader } from './reader'
 export interface Column {
     readonly name: string
     readonly key: boolean
+    /** The oid of its type. */
+    readonly type: number
 }
 
 export interface Relation {
@@ -129,9 +131,9 @@ function relation(from: Reader): Relation {
     const columns = Array.from({ length: from.int16() }, () => {
         const key = (from.byte() & 1) === 1
         const column = from.word()
-        from.uint32()
+        const type = from.uint32()
         from.int32()
-        return { name: column, key }
+        return { name: column, key, type }
     })
     // An empty name stands for pg_catalog.
     return { id, schema: schema === '' ? 'pg_catalog' : schema, name, identity, columns }

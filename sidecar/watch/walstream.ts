@@ -102,8 +102,8 @@ export class WalStream {
         if (kind === 'w') {
             from.uint64()
             from.uint64()
-            from.uint64()
-            assembler.take(from.rest())
+            const sent = from.time()
+            assembler.take(from.rest(), sent)
         } else if (kind === 'k') {
             moved(from.uint64())
             from.uint64()

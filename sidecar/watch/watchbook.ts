@@ -44,7 +44,11 @@ export class WatchBook {
 
     /** Returns the finished branches that need not be known any more. */
     async keep(node: number, lines: readonly FeedLine[], branches: readonly Held[], finished: readonly Held[]): Promise<readonly string[]> {
-        const kept = branches.map(({ gid, xid, lsn, at, changes, fate }) => ({ gid, xid, lsn, at, ...changes, fate: fate ?? null }))
+        const kept = branches.map(({ gid, xid, lsn, at, decodedAt, changes, fate, fateAt }) => ({
+            ...{ gid, xid, lsn, at, decoded_at: decodedAt },
+            ...changes,
+            ...{ fate: fate ?? null, fate_at: fateAt ?? null }
+        }))
         const told = lines.map(({ kind, gid, lsn, at, rows }) => ({ kind, gid, lsn, at, rows }))
         const rows = await this.rows<{ gid: string }>('select * from pglobalxact._keep_decoded($1, $2, $3, $4, $5) as gid', [
             node,

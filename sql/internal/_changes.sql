@@ -15,8 +15,8 @@ begin
     end if;
     branches := pglobalxact._changes_of(key);
     return query
-    select b.node, r.step, format('%I.%I', r.schema, r."table"), r.operation, r.old, r.new, b.total
-    from jsonb_to_recordset(branches) as b (node name, total bigint, rows jsonb)
+    select b.node, r.step, format('%I.%I', r.schema, r."table"), r.operation, r.old, r.new, case when b.late then null else b.total end
+    from jsonb_to_recordset(branches) as b (node name, total bigint, late boolean, rows jsonb)
     cross join lateral jsonb_to_recordset(b.rows) as r (step integer, schema text, "table" text, operation text, old jsonb, new jsonb)
     where only_node is null or b.node = only_node
     order by b.node, r.step;

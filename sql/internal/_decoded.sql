@@ -4,7 +4,8 @@ returns text
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select coalesce(jsonb_agg(jsonb_build_object('number', d.node, 'node', n.name, 'gid', d.gid, 'total', d.total, 'tables', d.tables, 'rows', d.rows,
+    select coalesce(jsonb_agg(jsonb_build_object('number', d.node, 'node', n.name, 'gid', d.gid, 'total', d.total, 'late', d.fate = 'rolled back' and d.fate_at <= d.decoded_at,
+                                                 'tables', d.tables, 'rows', d.rows,
                                                  'fate', coalesce(d.fate, b.fate)) order by n.name), '[]')::text
     from pglobalxact.decoded_branch d
     join pglobalxact.node n on n.number = d.node

@@ -50,10 +50,14 @@ create table decoded_branch (
     total       bigint      not null,
     tables      jsonb       not null,
     rows        jsonb       not null,
+    decoded_at  timestamptz not null,
     fate        text        constraint decoded_branch_fate check (fate in ('committed', 'rolled back')),
+    fate_at     timestamptz,
     noted_at    timestamptz not null default clock_timestamp()
 );
 comment on table decoded_branch is
     'The rows that branches on watched nodes changed, users'' data, of sets that are on the books for longer than a moment: '
     'so that the node''s slot need not keep them. Deleted when the set is off the books.';
+comment on column decoded_branch.decoded_at is
+    'By the node''s clock, like fate_at. A transaction that is rolled back before it has been decoded is not decoded to its end: then rows may not have all.';
 create index decoded_branch_set on decoded_branch (set_xid, set_nonce);

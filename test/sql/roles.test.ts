@@ -38,7 +38,8 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     unwatch_node: { call: `unwatch_node('nowhere')`, dba: true },
     watched: { call: 'watched()', dba: true, watcher: true },
     feed: { call: 'feed()', dba: true, watcher: true },
-    changes: { call: `changes('1_00000000')`, dba: true }
+    changes: { call: `changes('1_00000000')`, dba: true },
+    repair_sql: { call: `repair_sql('1_00000000')`, dba: true }
 }
 
 describe('the roles', () => {
