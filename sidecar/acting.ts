@@ -10,6 +10,7 @@ import { Resolver } from './resolver'
 import { StateFile } from './statefile'
 import { timeOf } from './statelines'
 import type { Tally } from './tally'
+import { WatchSet } from './watch/watchset'
 
 const ASK_AGAIN = 250 // ms
 
@@ -21,6 +22,7 @@ export interface Acting {
     readonly state: StateFile
     readonly resolver: Resolver
     readonly nodes: NodeSet
+    readonly watches: WatchSet
 }
 
 interface Parts {
@@ -40,15 +42,39 @@ interface Parts {
 /** Opens the state files, and takes up what they remember. Nothing is sent to a node yet (Resolver.start). */
 export function beginActing({ config, coordinator, home, place, read, journal, log, fault, tally, catalog }: Parts): Acting {
     const state = StateFile.open(config.stateDir, { coordinator, home }, config, read, log, fault, tally)
-    const nodes: NodeSet = new NodeSet({ coordinator, home, place, journal, config, log, tally, fault, catalog, resolver: () => resolver })
-    const { retryCap } = config
+    const lost = (node: number): void => watches.lost(node)
+    const nodes: NodeSet = new NodeSet({
+        coordinator,
+        home,
+        place,
+        journal,
+        config,
+        log,
+        tally,
+        fault,
+        catalog,
+        lost,
+        resolver: () => resolver
+    })
+    const { retryCap, scanInterval, nodeTimeout } = config
+    const watches: WatchSet = new WatchSet({
+        coordinator,
+        log,
+        scanInterval,
+        nodeTimeout,
+        retryCap,
+        catalog,
+        node: (number) => nodes.byNumber.get(number),
+        resolver: () => resolver,
+        wake: (number) => nodes.hurry(number)
+    })
     const replicated = (): Promise<void> => awaitStandbys(catalog)
     const resolver = new Resolver({ state, nodes: nodes.byNumber, log, tally, journal, fault, coordinator, retryCap, catalog, replicated })
     for (const { events, lines } of read.live.values()) {
         const key = events.flatMap((event) => ('set' in event ? [event.set] : []))[0]
         if (key !== undefined) resolver.resume(key, events, timeOf(lines[0]!))
     }
-    return { coordinator, version: 0, state, resolver, nodes }
+    return { coordinator, version: 0, state, resolver, nodes, watches }
 }
 
 /** Until a coordinator says so: the one that was asked may be lost before it answers, and the sets are not handed over again. */

@@ -25,6 +25,7 @@ import {
 import { destroy, noticeLoss } from './session'
 import { messageOf, property } from './sqlstate'
 import type { CoordinatorWaits, Mode, SetInFlight } from './waitgraph'
+import { WatchBook } from './watch/watchbook'
 
 /** The coordinator failed a call: what a node is doing at the time is no trouble of the node's. Code, detail and hint are the server's. */
 export class CoordinatorTrouble extends Error {
@@ -47,10 +48,15 @@ export class CoordinatorTrouble extends Error {
 export class Catalog {
     private synchronous = true
 
+    /** Of watched nodes. */
+    readonly watchBook: WatchBook
+
     private constructor(
         private readonly main: Client,
         private readonly work: Client
-    ) {}
+    ) {
+        this.watchBook = new WatchBook((sql, values) => this.rows(sql, values))
+    }
 
     /** `onEnd` is called once, when either connection is lost; both are closed then. */
     static async connect(config: ConnectionConfig, onEnd: () => void): Promise<Catalog> {

@@ -69,6 +69,15 @@ export async function uninstall(config: Config, say: Say): Promise<void> {
                 'See: select * from pglobalxact.sets(); let the sidecar finish them, or decide them with force_commit, force_rollback or acknowledge.'
             )
         }
+        const watched = await client.query<{ nodes: string | null }>(
+            "select string_agg(n.name, ', ' order by n.name) as nodes from pglobalxact.watch w join pglobalxact.node n on n.number = w.node"
+        )
+        if (watched.rows[0]!.nodes !== null) {
+            throw new Refusal(
+                `nodes are watched: ${watched.rows[0]!.nodes}`,
+                'Their slots would keep WAL for ever: select pglobalxact.unwatch_node(…) for each, while the sidecar runs.'
+            )
+        }
         const sidecar = await client.query<{ running: boolean }>('select exists (select from pglobalxact._sidecar_pid()) as running')
         if (sidecar.rows[0]!.running) throw new Refusal('the sidecar of this database is still running', 'Stop it first.')
         const role = await client.query<{ revoke: string; drop: string }>(

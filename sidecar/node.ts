@@ -248,6 +248,11 @@ export class Node {
         return this.open()
     }
 
+    /** Rows of something quick, read on the session that holds the fence. */
+    async look<T extends object>(sql: string, values: unknown[]): Promise<readonly T[]> {
+        return (await this.query<T>(sql, values)).rows
+    }
+
     close(): void {
         this.closed = true
         const client = this.session

@@ -23,6 +23,8 @@ interface Parts {
     readonly fault: FaultPoints
     readonly catalog: () => Catalog | undefined
     readonly resolver: () => Resolver
+    /** A node's connections are lost, or given up. */
+    readonly lost: (node: number) => void
 }
 
 /** The nodes there are now, each with its keeper, looked at in turn. A node whose options changed is connected anew. */
@@ -62,7 +64,10 @@ export class NodeSet {
                     },
                     this.parts.log,
                     this.parts.tally,
-                    () => this.hurry(row.number)
+                    () => {
+                        this.parts.lost(row.number)
+                        this.hurry(row.number)
+                    }
                 ),
                 signature
             )
@@ -100,6 +105,7 @@ export class NodeSet {
         clearTimeout(this.timers.get(number))
         this.timers.delete(number)
         this.keepers.get(number)?.retire()
+        this.parts.lost(number)
         this.byNumber.get(number)?.close()
         this.byNumber.delete(number)
         this.keepers.delete(number)
@@ -122,7 +128,8 @@ export class NodeSet {
         if (this.keepers.get(number) === keeper) this.schedule(number, untilTurn(Date.now(), interval, number, this.parts.coordinator))
     }
 
-    private hurry(number: number): void {
+    /** The node's next look is now. */
+    hurry(number: number): void {
         if (this.keepers.has(number)) this.schedule(number, 0)
     }
 }

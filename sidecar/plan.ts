@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { parseGid, setId } from './protocol'
 import type { KnownBranch } from './records'
 import { RequestError, WRONG_STATE, type RequestParts } from './request'
+import type { Changes } from './watch/changes'
 
 /**
  * What a person is about to do, shown before it is done. The token is a fingerprint of everything the plan rests on, so a
@@ -91,10 +92,18 @@ export async function stakesNow(parts: RequestParts, known: readonly KnownBranch
         known.map(async ({ node: number, gid }) => {
             const node = parts.keepers.get(number)?.node
             const [stake] = node?.up === true ? await node.stakes([gid]).catch(() => []) : []
-            if (stake !== undefined) texts.set(gid, describeStake(stake))
+            const changes = parts.watches.changesOf(number, gid)
+            const told = stake === undefined ? texts.get(gid)! : describeStake(stake)
+            texts.set(gid, [changes === undefined ? '' : describeChanges(changes), told].filter((text) => text !== '').join('; '))
         })
     )
     return texts
+}
+
+/** The rows themselves are users' data, and this answer is kept: changes() shows them. */
+function describeChanges({ total, tables }: Changes): string {
+    const parts = Object.entries(tables).map(([what, count]) => `${what} ${count}`)
+    return `changes ${total} ${total === 1 ? 'row' : 'rows'}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}: see pglobalxact.changes()`
 }
 
 interface Weight {

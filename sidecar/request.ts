@@ -10,6 +10,7 @@ import type { Snapshots } from './snapshots'
 import type { StateFile } from './statefile'
 import type { Tally } from './tally'
 import type { Mode } from './waitgraph'
+import type { WatchSet } from './watch/watchset'
 
 /** What carrying out a request may need. */
 export interface RequestParts {
@@ -20,6 +21,7 @@ export interface RequestParts {
     readonly state: StateFile
     readonly resolver: Resolver
     readonly keepers: ReadonlyMap<number, Keeper>
+    readonly watches: WatchSet
     readonly log: Log
     readonly tally: Tally
     readonly fault: FaultPoints

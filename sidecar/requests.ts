@@ -11,6 +11,7 @@ import type { Request } from './records'
 import { RequestError, UNKNOWN_OBJECT, unknownSet, WRONG_STATE, type RequestParts } from './request'
 import { messageOf, property, sqlstateOf } from './sqlstate'
 import type { Mode } from './waitgraph'
+import { keepChanges, unwatchNode, watchNode } from './watch/watchrequests'
 
 interface BranchResult {
     readonly node: string
@@ -93,6 +94,18 @@ export class Requests {
                 return this.addNode(text('server'), text('by'))
             case 'check_node':
                 return this.checkNode(text('server'))
+            case 'watch_node':
+                return watchNode(this.parts, {
+                    server: text('server'),
+                    publication: text('publication'),
+                    allGids: given['all_gids'] === true,
+                    maxWal: text('max_wal'),
+                    by: text('by')
+                })
+            case 'unwatch_node':
+                return unwatchNode(this.parts, text('server'), given['abandon'] === true)
+            case 'keep_changes':
+                return keepChanges(this.parts, text('set'))
             case 'doctor':
                 return this.parts.refreshNodes().then(() => this.parts.doctor(given as unknown as Complaint))
             case 'verify':

@@ -122,6 +122,7 @@ export class Sidecar {
 
     private async shutDown(): Promise<void> {
         this.doorbell.close()
+        this.acting?.watches.close()
         await this.acting?.nodes.close()
         await Promise.race([this.acting?.resolver.writeBack().catch(() => undefined), sleep(1000)])
         this.catalog?.close()
@@ -149,6 +150,7 @@ export class Sidecar {
             this.log.info('acting', { coordinator: acting.coordinator, home: this.directory.home })
             await this.fault.at('after replay')
             await acting.nodes.refresh(catalog)
+            await acting.watches.refresh(catalog)
             const over = (): boolean => this.catalog !== catalog || this.stopping
             const house = this.housekeeping.keep(catalog, acting, over)
             const watch = this.deadlocks.keep(catalog, acting, over)
@@ -232,6 +234,7 @@ export class Sidecar {
             state: acting.state,
             resolver: acting.resolver,
             keepers: acting.nodes.keepers,
+            watches: acting.watches,
             log: this.log,
             tally: this.tally,
             fault: this.fault,

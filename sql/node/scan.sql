@@ -13,7 +13,8 @@ select coalesce((select json_agg(json_build_array(p.gid, p.transaction::text, p.
        (select case when count(*) = 0 then 'none'
                     when current_setting('synchronous_standby_names') = '' then count(*) || ' asynchronous'
                     else count(*) || ', synchronous: ' || current_setting('synchronous_standby_names') end
-        from pg_catalog.pg_stat_replication r where r.application_name is distinct from 'pg_basebackup') as standbys,
+        from pg_catalog.pg_stat_replication r where r.application_name is distinct from 'pg_basebackup'
+          and not exists (select from pg_catalog.pg_replication_slots l where l.active_pid = r.pid and l.slot_type = 'logical')) as standbys,
        split_part(current_setting('server_version'), ' ', 1) as version,
        pg_is_in_recovery() as standby,
        case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline,

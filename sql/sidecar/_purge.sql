@@ -12,6 +12,7 @@ declare
     events integer;
     fed integer;
     events_to xid8;
+    decoded integer;
     last xid8;
 begin
     with old as (
@@ -44,10 +45,17 @@ begin
         where f.xid = o.xid and f.nth = o.nth and o.at < horizon returning f.xid)
     select count(*), greatest(events_to, (array_agg(g.xid order by g.xid desc))[1]) into fed, events_to from gone g;
     update pglobalxact.coordinator c set events_purged_to = events_to where events_to > c.events_purged_to;
+    delete from pglobalxact.decoded_event d where (d.node, d.lsn, d.kind, d.gid) in (
+        select o.node, o.lsn, o.kind, o.gid from pglobalxact.decoded_event o where o.noted_at < horizon order by o.noted_at limit batch);
+    get diagnostics decoded = row_count;
+    delete from pglobalxact.decoded_branch d
+    where pglobalxact._decoded_over(d.set_xid, d.set_nonce, d.fate)
+       or d.noted_at < horizon and not exists (select from pglobalxact.commit_record r
+            where r.xid = d.set_xid and r.nonce = d.set_nonce and (r.complete_at is null or r.outcome <> 'committed' and r.acknowledged_at is null));
     delete from pglobalxact.audit a where a.started_at < horizon;
     delete from pglobalxact.peer p where p.seen_at < horizon;
-    return greatest(purged, requests, events, fed);
+    return greatest(purged, requests, events, fed, decoded);
 end
 $$;
-comment on function pglobalxact._purge(integer) is 'Internal. Deletes a batch of commit records, requests, events, what the feed tells, and peers older than the retention time; returns how many of the kind it deleted most of.';
+comment on function pglobalxact._purge(integer) is 'Internal. Deletes a batch of commit records, requests, events, what the feeds tell, and peers older than the retention time; returns how many of the kind it deleted most of.';
 revoke all on function pglobalxact._purge(integer) from public;

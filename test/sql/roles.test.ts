@@ -50,7 +50,13 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     resume: { call: 'resume()', dba: true },
     drain: { call: 'drain(null)', dba: true },
     export_snapshots: { call: `export_snapshots('{nowhere}')`, dba: true },
-    release_snapshots: { call: 'release_snapshots(0)', dba: true }
+    release_snapshots: { call: 'release_snapshots(0)', dba: true },
+    watch_node: { call: `watch_node('nowhere')`, dba: true },
+    unwatch_node: { call: `unwatch_node('nowhere')`, dba: true },
+    watched: { call: 'watched()', dba: true, watcher: true },
+    feed: { call: 'feed()', dba: true, watcher: true },
+    changes: { call: `changes('1_00000000')`, dba: true },
+    repair_sql: { call: `repair_sql('1_00000000')`, dba: true }
 }
 
 describe('the roles', () => {

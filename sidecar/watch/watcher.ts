@@ -1,0 +1,274 @@
+import { patience } from '../backoff'
+import type { Catalog } from '../catalog'
+import type { Log } from '../log'
+import type { Node } from '../node'
+import { nodeSql } from '../sqlfiles'
+import { messageOf, sqlstateOf } from '../sqlstate'
+import { Ledger, type Held } from './ledger'
+import { lsnText } from './reader'
+import { createSlot, dropSlot, nameOfSlot } from './slot'
+import { WalStream } from './walstream'
+import { obstacle, type WatchFacts } from './watchcheck'
+import type { WatchRow } from './watchbook'
+
+export interface WatchParts {
+    readonly coordinator: string
+    readonly log: Log
+    readonly interval: number
+    readonly timeout: number
+    readonly retryCap: number
+    readonly catalog: () => Catalog | undefined
+    readonly node: (number: number) => Node | undefined
+    /** A branch was prepared on the node. */
+    readonly prepared: (node: number, gid: string, xid: string) => void
+    readonly finished: (node: number, gid: string) => void
+}
+
+const WATCH = nodeSql('watch')
+const STORE_AFTER = 2000 // ms that changes may wait in memory and hold back the slot, before the coordinator keeps them
+const FIRST_RETRY = 250 // ms
+const CANCELLED = '57014'
+const MOST_LINES = 5000 // of the feed, in one call
+const BLOCKED_LOOKS = 3 // a stream that waited for a lock at so many looks is ended
+
+/** Watches one node: makes its slot, streams it, confirms what is safe, and takes care that the node never suffers from it. */
+export class Watcher {
+    readonly ledger: Ledger
+    readonly slot: string
+    state = 'starting'
+    message: string | undefined
+    facts: WatchFacts | undefined
+    private stream: WalStream | undefined
+    private opening = false
+    private timer: NodeJS.Timeout | undefined
+    private stopped = false
+    private failures = 0
+    private nextTry = 0
+    private blockedLooks = 0
+    private turning: Promise<void> | undefined
+    private keeping: Promise<void> = Promise.resolve()
+
+    constructor(
+        readonly number: number,
+        private row: WatchRow,
+        private readonly parts: WatchParts
+    ) {
+        this.ledger = new Ledger({ coordinator: parts.coordinator, node: number }, row.all_gids)
+        this.ledger.onPrepared = (gid, xid) => parts.prepared(number, gid, xid)
+        this.ledger.onFinished = (gid) => parts.finished(number, gid)
+        this.slot = nameOfSlot(parts.coordinator, number)
+        this.schedule(0)
+    }
+
+    set(row: WatchRow): void {
+        if (row.publication !== this.row.publication) this.disconnect('its publication was changed')
+        this.row = row
+        this.ledger.allGids = row.all_gids
+        this.nextTry = 0
+    }
+
+    /** The node is gone, or shutting down: until its streams have ended a server does not stop, so this one ends now. */
+    disconnect(why: string): void {
+        this.stream?.close()
+        this.stream = undefined
+        if (this.state === 'streaming') [this.state, this.message] = ['not connected', why]
+    }
+
+    stop(): void {
+        this.stopped = true
+        clearTimeout(this.timer)
+        this.disconnect('not watched any more')
+    }
+
+    /** One look, now or the one under way. */
+    look(): Promise<void> {
+        clearTimeout(this.timer)
+        this.turning ??= this.turn().finally(() => {
+            this.turning = undefined
+            this.schedule(this.parts.interval)
+        })
+        return this.turning
+    }
+
+    /** Gives the coordinator what it is to keep: the feed, changes that have waited, or those of one set now. */
+    keep(set?: { readonly xid: string; readonly nonce: string }): Promise<void> {
+        // One after the other: lines are counted off when they are said.
+        const next = this.keeping.then(() => this.tell(set))
+        this.keeping = next.catch(() => undefined)
+        return next
+    }
+
+    async dropSlot(): Promise<void> {
+        this.stop()
+        const node = this.parts.node(this.number)
+        if (node?.up !== true) throw new Error('it does not answer')
+        await dropSlot(node, this.slot)
+    }
+
+    private schedule(wait: number): void {
+        if (this.stopped) return
+        clearTimeout(this.timer)
+        this.timer = setTimeout(() => void this.look(), wait)
+    }
+
+    private async turn(): Promise<void> {
+        try {
+            await this.inspect()
+        } catch (error) {
+            this.message = messageOf(error)
+        }
+        await this.keep().catch(() => undefined)
+        this.stream?.tell(this.positions())
+        await this.show().catch(() => undefined)
+    }
+
+    private async inspect(): Promise<void> {
+        const node = this.parts.node(this.number)
+        if (node?.up !== true) {
+            this.disconnect('the node is not reached, or fenced off')
+            if (this.stream === undefined) this.state = 'not connected'
+            return
+        }
+        const facts = (this.facts = (await node.look<WatchFacts>(WATCH, [this.slot, this.row.publication]))[0]!)
+        const problem = obstacle(facts, { slot: this.slot, publication: this.row.publication, node: node.address.name })
+        if (problem !== undefined) {
+            this.disconnect(problem.finding)
+            ;[this.state, this.message] = ['off', problem.finding]
+            return
+        }
+        if (await this.isBlocked(node, facts)) return
+        if (this.isPastBound(facts)) return this.remake(node, facts)
+        if (this.ledger.full) this.disconnect('the coordinator does not take the feed')
+        else if (this.stream === undefined && !this.opening && Date.now() >= this.nextTry) void this.open(node, facts)
+    }
+
+    /** Waiting for a lock that a prepared transaction holds, decoding would wait as long as that does, and the node's shutdown with it. */
+    private async isBlocked(node: Node, facts: WatchFacts): Promise<boolean> {
+        const blockers = facts.blockers?.join(', ')
+        if (blockers === undefined) {
+            this.blockedLooks = 0
+            return false
+        }
+        this.blockedLooks += 1
+        this.state = this.opening ? 'starting' : 'blocked'
+        this.message = this.opening
+            ? `the slot can be made when older transactions are over: ${blockers}`
+            : `decoding waits for a lock of ${blockers}`
+        if (this.blockedLooks === 1) this.parts.log.warning('decoding waits', { node: node.address.name, for: blockers })
+        if (this.opening || this.blockedLooks < BLOCKED_LOOKS) return true
+        this.stream?.close()
+        this.stream = undefined
+        const { active_pid } = facts.slot ?? {}
+        if (active_pid != null) await node.lookOnce('select pg_catalog.pg_terminate_backend($1)', [active_pid])
+        this.failed()
+        return true
+    }
+
+    private isPastBound({ slot }: WatchFacts): boolean {
+        return slot !== null && (slot.wal_status === 'lost' || Number(slot.kept ?? 0) > Number(this.row.max_wal))
+    }
+
+    /** The node must not fill up for us. What is in hand is kept, as it cannot come again; what happens until the slot is new is not seen. */
+    private async remake(node: Node, { slot }: WatchFacts): Promise<void> {
+        const why = `the slot kept ${slot?.kept ?? 'all'} bytes of WAL, more than ${this.row.max_wal}`
+        this.disconnect(why)
+        this.ledger.forsake()
+        await dropSlot(node, this.slot)
+        ;[this.state, this.message] = ['starting', why]
+        this.parts.log.warning('slot dropped, to be made anew', { node: node.address.name, slot: this.slot, because: why })
+        await this.parts.catalog()?.watchBook.noteGap(this.number, lsnText(this.ledger.received), why)
+    }
+
+    private async open(node: Node, { slot, version }: WatchFacts): Promise<void> {
+        this.opening = true
+        let stream: WalStream | undefined
+        try {
+            stream = await WalStream.open(node.address, `${this.slot}_watch`, this.parts.timeout)
+            if (slot === null) {
+                this.state = 'starting'
+                this.ledger.forsake()
+                await createSlot(stream, { name: this.slot, timeout: this.parts.timeout })
+            } else if (slot.active_pid !== null) {
+                // Whoever holds the fence is the only one who may stream: it is a session of a sidecar that is gone.
+                await node.lookOnce('select pg_catalog.pg_terminate_backend($1)', [slot.active_pid])
+            }
+            if (this.stopped || !node.up) return stream.close()
+            this.ledger.restart()
+            this.stream = stream
+            ;[this.state, this.message, this.failures] = ['streaming', undefined, 0]
+            this.parts.log.info('watching', { node: node.address.name, slot: this.slot })
+            this.opening = false
+            const { publication } = this.row
+            await stream.stream(
+                { slot: this.slot, publication, version },
+                this.ledger,
+                () => this.positions(),
+                (at) => this.moved(at)
+            )
+        } catch (error) {
+            if (stream === undefined || this.stream === stream || this.stream === undefined) this.lost(stream, error)
+        } finally {
+            this.opening = false
+            stream?.close()
+            if (this.stream === stream) this.stream = undefined
+        }
+    }
+
+    private lost(stream: WalStream | undefined, error: unknown): void {
+        this.failed()
+        // Closed here, for a reason that is told already.
+        if (stream?.closed === true && this.stream !== stream) return
+        // The slot waits for older transactions, which isBlocked() names.
+        if (sqlstateOf(error) === CANCELLED) return
+        this.state = 'not connected'
+        this.message = messageOf(error)
+        if (this.failures === 1) this.parts.log.warning('not watching', { node: this.number, error: messageOf(error) })
+    }
+
+    private failed(): void {
+        this.failures += 1
+        this.nextTry = Date.now() + patience(FIRST_RETRY, this.failures, this.parts.retryCap)
+    }
+
+    private moved(position: bigint): void {
+        this.ledger.moved(position)
+    }
+
+    private positions() {
+        const { received, confirmed } = this.ledger
+        return { received, confirmed }
+    }
+
+    private async tell(set: { readonly xid: string; readonly nonce: string } | undefined): Promise<void> {
+        const book = this.parts.catalog()?.watchBook
+        const { ledger } = this
+        const lines = ledger.unsaid(MOST_LINES)
+        const held = [...ledger.held.values()]
+        if (book === undefined || (lines.length === 0 && held.length === 0)) return
+        const old = Date.now() - STORE_AFTER
+        const wanted = ({ key, since }: Held): boolean => since < old || (key.xid === set?.xid && key.nonce === set.nonce)
+        const finished = held.filter(({ fate }) => fate !== undefined)
+        const over = finished.length === 0 ? [] : await book.keep(this.number, [], [], finished)
+        for (const gid of over) ledger.drop(gid)
+        const toStore = [...ledger.held.values()].filter((branch) => !branch.stored && wanted(branch))
+        await book.keep(this.number, lines, toStore, [])
+        ledger.said(lines)
+        for (const branch of toStore) {
+            // What happened to it meanwhile is told by its line of the feed.
+            branch.stored = true
+        }
+        for (const { gid, stored, fate } of [...ledger.held.values()]) if (stored && fate !== undefined) ledger.drop(gid)
+    }
+
+    private async show(): Promise<void> {
+        const { slot, facts, state, message } = this
+        await this.parts.catalog()?.watchBook.observe(this.number, {
+            state,
+            slot,
+            lag: facts?.slot?.lag ?? null,
+            kept: facts?.slot?.kept ?? null,
+            held: this.ledger.held.size,
+            message: message ?? null
+        })
+    }
+}
