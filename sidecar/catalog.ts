@@ -2,6 +2,7 @@ import { Client, type QueryResult, type QueryResultRow } from 'pg'
 import type { ConnectionConfig } from './connection'
 import { loginPid } from './nodefacts'
 import type { NodeRow } from './nodeoptions'
+import type { SetKey } from './protocol'
 import {
     setsOf,
     type BranchStatusRow,
@@ -70,17 +71,14 @@ export class Catalog {
             })
             client.on('error', () => undefined)
             await client.connect()
+            const settled = noticeLoss(client)
             await client.query(
                 "select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), set_config('synchronous_commit', 'on', false), set_config('idle_session_timeout', '0', false)"
             )
-            await noticeLoss(client)
+            await settled
             return client
         }
-        const main = await open('')
-        const work = await open(' (work)').catch((error: unknown) => {
-            destroy(main)
-            throw error
-        })
+        const [main, work] = await bothOrNone(open(''), open(' (work)'))
         let ended = false
         const end = (): void => {
             if (ended) return
@@ -115,11 +113,14 @@ export class Catalog {
         return rows[0]!.welcome
     }
 
-    /** Without `since` all that are not complete; with it those decided since, and `patience` is how many milliseconds to wait for one. */
-    async look(since: string | undefined, patience: number): Promise<Look> {
+    /**
+     * Without `since` those that are not complete; with it those decided since, and `patience` is how many milliseconds to wait for one.
+     * The oldest `most` of them, or of those after a set.
+     */
+    async look(since: string | undefined, patience: number, most: number, after: SetKey | undefined): Promise<Look> {
         // The standbys are asked on the same connection, and their answer must not wait for the next set.
-        const values = [since ?? null, `${this.synchronous ? 0 : patience} ms`]
-        const { rows } = await this.main.query<LookRow>('select * from pglobalxact._look($1, $2)', values)
+        const values = [since ?? null, `${this.synchronous ? 0 : patience} ms`, most, after?.xid ?? null, after?.nonce ?? null]
+        const { rows } = await this.main.query<LookRow>('select * from pglobalxact._look($1, $2, $3, $4, $5)', values)
         const { snapshot, requests, synchronous } = rows[0]!
         this.synchronous = synchronous
         return { snapshot, requests, synchronous, sets: setsOf(rows) }
@@ -362,6 +363,15 @@ export class Catalog {
         } catch (error) {
             throw new CoordinatorTrouble(error)
         }
+    }
+}
+
+async function bothOrNone(...opening: readonly [Promise<Client>, Promise<Client>]): Promise<readonly [Client, Client]> {
+    try {
+        return await Promise.all(opening)
+    } catch (error) {
+        for (const one of await Promise.allSettled(opening)) if (one.status === 'fulfilled') destroy(one.value)
+        throw error
     }
 }
 

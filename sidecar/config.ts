@@ -71,7 +71,7 @@ const OPTIONS = {
         'the coordinator database; without it the standard PG* variables are used. Keep the password out of the command line: use PGPASSWORD, PGPASSFILE or the variable'
     ),
     scanInterval: option('scan-interval', 'MS', '1000', integer(50, 3_600_000), 'how often each node is looked at'),
-    connectionsPerNode: option('connections-per-node', 'N', '4', integer(1, 64), 'connections that finish branches, at most, per node'),
+    connectionsPerNode: option('connections-per-node', 'N', '16', integer(1, 64), 'connections that finish branches, at most, per node'),
     nodeTimeout: option(
         'node-timeout',
         'MS',

@@ -9,8 +9,10 @@ import type { Resolver } from './resolver'
  * here as everywhere. Looking for their branches on the nodes would not do: they may be finished before the first look there.
  */
 export async function compare(resolver: Resolver, catalog: Catalog, log: Log): Promise<void> {
-    if (resolver.sets.size === 0) return
-    for (const { set_id, orders, told } of await catalog.unrecorded([...resolver.sets.keys()])) {
+    // Of what this look brought there is a record.
+    const doubtful = [...resolver.sets].flatMap(([id, { recordedAt }]) => (recordedAt === undefined ? [id] : []))
+    if (doubtful.length === 0) return
+    for (const { set_id, orders, told } of await catalog.unrecorded(doubtful)) {
         const set = resolver.sets.get(set_id)
         if (set === undefined) continue
         for (const branch of set.branches.values()) branch.action = orders?.[branch.facts.node] ?? branch.action

@@ -53,6 +53,9 @@ class Queue {
 const NOT_ALLOWED = '42501' // insufficient_privilege: the branch is there, and is another role's
 const DEPTH = 16 // statements under way per connection, at most: hides the round trip, and leaves the rest of a burst to connections still being opened
 const SHARE = 4 // statements waiting or under way per connection from which another one is worth opening: each commits with an fsync of its own
+const FEW = 4 // connections; more of them are for a backlog, which gains nothing while they are being opened
+const LARGE_SHARE = 16 // statements for each of those
+const REFUSED = 1000 // ms until another connection is asked for, where one could not be had
 const IDLE = 60_000 // ms without work after which a connection is given up
 
 /**
@@ -64,6 +67,7 @@ export class Finisher {
     private readonly queues = new Map<Owner, Queue>()
     private workers: Worker[] = []
     private opening = 0
+    private openAgain = 0
     private closed = false
     private pumping = false
     private queued = 0
@@ -129,12 +133,15 @@ export class Finisher {
             else if (!this.workers.some((worker) => worker.role === owner)) this.turn(owner)
         }
         for (const { hand } of written) hand.flush()
-        while (!this.closed && this.workers.length + this.opening < this.most && this.wanted > this.workers.length + this.opening)
+        const late = performance.now() < this.openAgain
+        while (!late && !this.closed && this.workers.length + this.opening < this.most && this.wanted > this.workers.length + this.opening)
             void this.addWorker()
     }
 
     private get wanted(): number {
-        return Math.max(this.queued > 0 ? 1 : 0, Math.ceil(this.waiting / SHARE))
+        const few = Math.ceil(this.waiting / SHARE)
+        const many = FEW + Math.ceil((this.waiting - FEW * SHARE) / LARGE_SHARE)
+        return Math.max(this.queued > 0 ? 1 : 0, Math.min(few, many))
     }
 
     /** The connection in this role with the least to do. */
@@ -250,7 +257,9 @@ export class Finisher {
             }
             this.reapLater(this.idle)
         } catch (error) {
-            if (this.workers.length === 0) this.failAll(error)
+            if (this.workers.length === 0 && this.opening === 1) this.failAll(error)
+            // The others do the work, or may yet be had. The node may have no connection to spare, and is not to be asked for one all the time.
+            else this.openAgain = performance.now() + REFUSED
         } finally {
             this.opening -= 1
             this.pumpSoon()

@@ -27,6 +27,7 @@ export class Hand {
     private done = false
     private lost: Error | undefined
     private corked = false
+    private destroyed = false
     private watch: NodeJS.Timeout | undefined
 
     /** `timeout`: milliseconds within which each order must be answered, or the connection is given up. */
@@ -77,7 +78,8 @@ export class Hand {
 
     /** Without a word to the server; nobody waits for it. */
     destroy(): void {
-        destroy(this.client)
+        if (!this.destroyed) destroy(this.client)
+        this.destroyed = true
     }
 
     /** When all is answered. */

@@ -29,6 +29,8 @@ export interface LiveSet {
     readonly branches: Map<number, Branch>
     /** When its commit record was seen, on the clock of performance.now(). */
     readonly since: number
+    /** When the coordinator that is asked now last showed its commit record, and with it what people have ordered; undefined before. */
+    recordedAt: number | undefined
     complete: boolean
     /** It was complete once, and a branch has come back: what becomes of that one is told even if all is well. */
     returned: boolean
@@ -38,6 +40,7 @@ export const newSet = (key: SetKey, since: number): LiveSet => ({
     key: { xid: key.xid, nonce: key.nonce },
     branches: new Map(),
     since,
+    recordedAt: undefined,
     complete: false,
     returned: false
 })
@@ -66,6 +69,7 @@ export function addBranch(set: LiveSet, facts: BranchFacts): Branch {
 /** What the coordinator knows of a set; returns the branches that were not known here, and are to be finished. */
 export function merge(live: LiveSet, set: DecidedSet, coordinator: string, uriOf: (node: number) => string): Branch[] {
     const added: Branch[] = []
+    live.recordedAt = performance.now()
     if (set.outcome !== null) live.returned = true
     for (const one of set.branches) {
         const known = live.branches.get(one.node)

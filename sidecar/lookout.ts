@@ -4,12 +4,16 @@ import type { Catalog } from './catalog'
 import { compare } from './contradiction'
 import type { Doorbell } from './doorbell'
 import type { Log } from './log'
+import type { SetKey } from './protocol'
 import type { DecidedSet } from './records'
 
 const BUSY = 20 // ms without a new set after which polling gives way to sleep; meanwhile the server looks each millisecond (_look.sql)
 const POLL = 1 // ms between looks, where the server does not wait for sets
 const LONGEST_POLL = 100 // ms between looks while some session stays "committing" (a SET CONSTRAINTS IMMEDIATE, or a squatter)
 const PRESSED = 250 // ms between looks for requests alone, while too much is in hand
+
+const LEAST = 100 // sets in the first portion of a look, each further one has twice as many: what was decided first need not wait for thousands to be read
+const MOST = 1600 // sets in a portion
 
 /**
  * Branches handed to nodes that answer, and results not yet written back, at which no further sets are read. A node that is
@@ -18,6 +22,15 @@ const PRESSED = 250 // ms between looks for requests alone, while too much is in
  * summed over the nodes; this bound is for nodes with very many.
  */
 const BACKLOG = 20_000
+
+/** A look goes on after this set; once it is whole, the next one is of what came since `upTo`. */
+interface Portion {
+    readonly most: number
+    readonly after: SetKey | undefined
+    readonly upTo: string | undefined
+}
+
+const FIRST: Portion = { most: LEAST, after: undefined, upTo: undefined }
 
 interface Parts {
     readonly doorbell: Doorbell
@@ -40,16 +53,24 @@ export class Lookout {
     async keep(catalog: Catalog, acting: Acting, over: () => boolean, onRequests: () => void): Promise<void> {
         const { doorbell, scanInterval } = this.parts
         let since: string | undefined
+        let portion: Portion = FIRST
         let awake = false
         let asleep = false
         let lastWork = Date.now()
         let pause = POLL
+        acting.resolver.doubt()
         const look = async (patience: number): Promise<boolean> => {
-            const { snapshot, sets, requests } = await catalog.look(since, patience)
-            if (since === undefined) await compare(acting.resolver, catalog, this.parts.log)
-            since = snapshot
+            const { most, after, upTo } = portion
+            const { snapshot, sets, requests } = await catalog.look(since, after === undefined ? patience : 0, most, after)
             this.lookedAt = new Date()
             if (sets.length > 0) this.decide(acting, sets)
+            if (sets.length === most) {
+                portion = { most: Math.min(2 * most, MOST), after: newest(sets), upTo: upTo ?? snapshot }
+                return true
+            }
+            if (since === undefined) await compare(acting.resolver, catalog, this.parts.log)
+            since = upTo ?? snapshot
+            portion = FIRST
             acting.resolver.start()
             if (requests) onRequests()
             return sets.length > 0
@@ -63,7 +84,7 @@ export class Lookout {
                 lastWork = Date.now()
                 pause = POLL
                 asleep = false
-                if (!awake) awake = await catalog.stayAwake()
+                if (!awake && portion === FIRST) awake = await catalog.stayAwake()
             } else if (awake && Date.now() - lastWork < BUSY) {
                 await sleep(POLL)
             } else if (asleep) {
@@ -86,4 +107,12 @@ export class Lookout {
     private decide({ resolver, nodes }: Acting, sets: readonly DecidedSet[]): void {
         void resolver.decide(sets, nodes.uriOf).catch((error: unknown) => this.parts.log.error('decide', { error: String(error) }))
     }
+}
+
+/** The last in the order in which they are read. */
+const newest = (sets: readonly DecidedSet[]): SetKey => sets.reduce((last, set) => (isBefore(last, set) ? set : last))
+
+function isBefore(one: SetKey, other: SetKey): boolean {
+    const [a, b] = [BigInt(one.xid), BigInt(other.xid)]
+    return a < b || (a === b && one.nonce < other.nonce)
 }

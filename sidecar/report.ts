@@ -28,6 +28,7 @@ export interface NodeView {
 }
 
 const SLOW = 500 // ms after which an unfinished branch is worth showing
+const WAITING = 200 // branches that only wait for their turn, of thousands: the first of them are shown, and are not for long
 const OFTEN = 2000 // ms between looks at what the branches shown hold up: pg_locks is no small view
 const MOST = 200 // branches of a node whose stakes are looked at
 const DUE = 5000 // ms after which a node's row is written again though nothing changed
@@ -192,9 +193,12 @@ export class Report {
 
     /** Branches of decided sets that take long enough to be shown, or whose node is down. */
     private pending(down: Failure | undefined, view: NodeView): BranchStatusRow[] {
+        let waiting = 0
         return this.resolver
             .pendingOn(this.node.address.number)
-            .filter((branch) => down !== undefined || branch.problem !== undefined || Date.now() - branch.since > SLOW)
+            .filter(
+                ({ problem, since }) => down !== undefined || problem !== undefined || (Date.now() - since > SLOW && ++waiting <= WAITING)
+            )
             .map((branch) => ({
                 gid: branch.facts.gid,
                 node: this.node.address.number,

@@ -35,6 +35,7 @@ interface Fresh {
 }
 
 const FIRST_RETRY = 100 // ms
+const SLOW = 500 // ms after which it is worth telling which branches of a set are done
 const PORTION = 250 // sets made durable together when thousands are decided at once: the nodes work on some while the next are written
 
 /**
@@ -51,11 +52,15 @@ export class Resolver {
     private readonly pending = new Map<number, Set<Branch>>()
     private readonly results: WriteBack
     private started = false
+    private tellBegun = (): void => undefined
+    /** Resolves when the first look is over (start()). */
+    readonly begun = new Promise<void>((done) => (this.tellBegun = done))
 
     constructor(private readonly parts: Parts) {
         this.results = new WriteBack(
             parts,
             () => this.sets.size,
+            () => [...parts.nodes.values()].reduce((sum, { waiting }) => sum + waiting, 0),
             (told) => this.forget(told)
         )
     }
@@ -70,13 +75,19 @@ export class Resolver {
     }
 
     /**
-     * Nothing is sent before: the first look at the coordinator brings what people have ordered, which outranks what the
-     * state files remember.
+     * Nothing of a set is sent before, or before its own record was seen: the first look at the coordinator brings what people have
+     * ordered, which outranks what the state files remember.
      */
     start(): void {
         if (this.started) return
         this.started = true
+        this.tellBegun()
         for (const set of this.sets.values()) for (const branch of set.branches.values()) void this.attempt(branch)
+    }
+
+    /** A first look at a coordinator begins: it may be another one than before, without what that one had. */
+    doubt(): void {
+        for (const set of this.sets.values()) set.recordedAt = undefined
     }
 
     /** Sets that a state file remembers, and since when: the decision is on disk already. */
@@ -101,6 +112,8 @@ export class Resolver {
             if (added.length > 0) fresh.push({ live, added })
             for (const branch of added) this.wait(branch)
             this.settle(live)
+            // Of a state file's: nothing else will try them before start().
+            if (!this.started) for (const branch of live.branches.values()) void this.attempt(branch)
         }
         if (fresh.length === 0) return
         await this.parts.fault.at('before state line')
@@ -190,7 +203,15 @@ export class Resolver {
     /** One try; never throws. What the node cannot be asked now is left for its next look. */
     async attempt(branch: Branch): Promise<void> {
         const node = this.parts.nodes.get(branch.facts.node)
-        if (!this.started || !branch.durable || branch.busy || branch.fate !== undefined || node === undefined || !node.up) return
+        if (
+            !(this.started || branch.set.recordedAt !== undefined) ||
+            !branch.durable ||
+            branch.busy ||
+            branch.fate !== undefined ||
+            node === undefined ||
+            !node.up
+        )
+            return
         branch.busy = true
         // A person may order the other way while this is under way: what is answered is still what was sent.
         const { action } = branch
@@ -218,7 +239,8 @@ export class Resolver {
 
     /** Tells the coordinator which branches of unfinished sets are done: not at once, as most sets are complete by then. */
     tellProgress(): void {
-        for (const set of this.sets.values()) if (!set.complete) this.results.addFates(set)
+        const since = performance.now() - SLOW
+        for (const set of this.sets.values()) if (!set.complete && set.since < since) this.results.addFates(set)
     }
 
     /** Writes back what is finished, in batches; what fails is kept and goes with the next call. */

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { patience } from './backoff'
 import type { Catalog } from './catalog'
 import type { FaultPoints } from './fault'
 import type { Journal } from './journal'
+import type { Branch } from './liveset'
 import type { Log } from './log'
 import type { Node, Prepared, Scan } from './node'
 import { fateOf, parseGid, setId, why, type Action } from './protocol'
@@ -37,6 +39,8 @@ export interface RecoveryParts {
 }
 
 const FIRST_RETRY = 100 // ms
+const FIRST_LOOK = 500 // ms for which branches wait to be judged, at most, until the first look at the coordinator is over
+const FRESH = 3000 // ms
 const LEAST = 64 // branches in the first portion, each further one has twice as many
 const MOST = 1024 // branches in a portion: the coordinator needs some 10 ms for the verdicts
 const NAMED = 20 // branches of a portion that get a line of the log each; of more there is one line, and history has them all
@@ -72,6 +76,8 @@ export class Settling {
             return
         }
         await this.parts.fault.at('before verdict')
+        // What the first look brings need not be judged, and it is brought by then; P is in hand, so R and F are read behind it all the same.
+        if (!this.parts.resolver.hasStarted) await Promise.race([this.parts.resolver.begun, sleep(FIRST_LOOK, undefined, { ref: false })])
         const verdicts = new Map<string, Verdict>()
         const late = new Set<string>()
         const actions: Promise<void>[] = []
@@ -102,8 +108,7 @@ export class Settling {
         const actions: Promise<void>[] = []
         for (const branch of portion) {
             const verdict = this.verdicts.get(branch.gid)!
-            const gid = parseGid(branch.gid)
-            const live = gid === undefined ? undefined : this.parts.resolver.find(setId(gid), this.node.address.number)
+            const live = this.inHand(branch.gid)
             if (live !== undefined) {
                 actions.push(
                     this.parts.resolver.learn(live, { xid: branch.xid8, timeline: scan.timeline ?? undefined, owner: branch.owner })
@@ -111,7 +116,7 @@ export class Settling {
                 if (live.action === 'commit') this.contradiction(verdict, branch)
             } else if (verdict.verdict === 'commit') {
                 toCommit.push(branch)
-                late.add(setId(gid!))
+                late.add(setId(parseGid(branch.gid)!))
             } else if (verdict.verdict === 'rollback' || (verdict.verdict === 'lost' && this.parts.lostSets === 'rollback')) {
                 toRollBack.push(branch)
             } else {
@@ -131,13 +136,29 @@ export class Settling {
         this.verdicts = verdicts
     }
 
+    /** Of sets in hand whose record was seen a moment ago nothing more is to be asked: their branches are the resolver's. */
     private async judge(catalog: Catalog, prepared: readonly Prepared[]): Promise<ReadonlyMap<string, Verdict>> {
-        const verdicts = await catalog.decide(
+        const verdicts = new Map<string, Verdict>()
+        const fresh = performance.now() - FRESH
+        const asked: Prepared[] = []
+        for (const branch of prepared) {
+            const live = this.inHand(branch.gid)
+            if (live?.set.recordedAt === undefined || live.set.recordedAt < fresh) asked.push(branch)
+            else verdicts.set(branch.gid, { gid: branch.gid, verdict: live.action, reason: 'its local transaction committed' })
+        }
+        if (asked.length === 0) return verdicts
+        const found = await catalog.decide(
             this.node.address.number,
-            prepared.map((branch) => branch.gid),
-            prepared.map((branch) => branch.xid)
+            asked.map((branch) => branch.gid),
+            asked.map((branch) => branch.xid)
         )
-        return new Map(verdicts.map((verdict) => [verdict.gid, verdict]))
+        for (const verdict of found) verdicts.set(verdict.gid, verdict)
+        return verdicts
+    }
+
+    private inHand(gid: string): Branch | undefined {
+        const key = parseGid(gid)
+        return key === undefined ? undefined : this.parts.resolver.find(setId(key), this.node.address.number)
     }
 
     /**

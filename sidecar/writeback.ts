@@ -12,6 +12,8 @@ interface Parts {
 }
 
 const TOGETHER = 4 // ms that results wait for others to be written with them, while other sets are still under way
+const MANY = 500 // branches that nodes are still to finish, from which the results of others wait longer
+const LONGER = 100 // ms: writing results costs about what finishing branches does, and who waits for a branch waits for more than who waits to hear
 
 /** Results on their way back into SQL. They wait here until the coordinator has taken them. */
 export class WriteBack {
@@ -26,6 +28,8 @@ export class WriteBack {
         private readonly parts: Parts,
         /** Sets in hand. */
         private readonly sets: () => number,
+        /** Branches handed to nodes. */
+        private readonly branches: () => number,
         private readonly onTold: (outcomes: readonly CompleteRow[]) => void
     ) {}
 
@@ -57,7 +61,8 @@ export class WriteBack {
      */
     flushSoon(): void {
         if (this.soon !== undefined) return
-        const wait = this.sets() <= this.completes.length ? 0 : TOGETHER - (performance.now() - this.writtenAt)
+        const together = this.branches() > MANY ? LONGER : TOGETHER
+        const wait = this.sets() <= this.completes.length ? 0 : together - (performance.now() - this.writtenAt)
         const flush = async (): Promise<void> => {
             this.soon = undefined
             // What came while it was under way, and waits for no other call: what failed waits for the housekeeping's.

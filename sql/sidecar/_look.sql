@@ -1,9 +1,12 @@
 -- Commit records that are not complete: all of them, or those that became visible since an earlier look's snapshot. A row for each
 -- branch, or one without a set when there is none: made and read at every look of a busy sidecar, plain columns cost a fraction of
 -- what JSON does. A snapshot returned with sets is the very one they were read with, and without sets an earlier one, so no record falls
--- between two looks. With patience it is the server that looks again each millisecond until there is a set: an empty look costs
+-- between two looks. At most so many sets are read, the oldest first, and then those after the last: thousands come in portions, so that some
+-- are sent on while the next are read. All portions of a look are read with one since, and the first one's snapshot is the next since: what
+-- becomes visible between two portions is read with it, for the second time perhaps. With patience it is the server that looks again each millisecond until there is a set: an empty look costs
 -- one index probe then, and no round trip.
-create or replace function pglobalxact._look(since pg_snapshot default null, patience interval default '0')
+create or replace function pglobalxact._look(since pg_snapshot default null, patience interval default '0', most integer default null,
+                                              after_xid xid8 default null, after_nonce text default null)
 returns table (snapshot pg_snapshot, requests boolean, synchronous boolean, xid xid8, nonce text, outcome text,
                node integer, branch_xid xid8, timeline text, owner name, fate text, forced text)
 language plpgsql volatile rows 2
@@ -19,11 +22,14 @@ begin
         select h.snapshot, h.requests, h.synchronous, r.xid, r.nonce, r.outcome, b.node, b.branch_xid, b.timeline, b.owner, b.fate, f.action
         from (select pg_current_snapshot() as snapshot, current_setting('synchronous_standby_names') <> '' as synchronous,
                      exists (select from pglobalxact.request q where q.finished_at is null and q.taken_at is null) as requests) h
-        left join (pglobalxact.commit_record r
+        left join ((select c.xid, c.nonce, c.outcome from pglobalxact.commit_record c
+                    where c.complete_at is null
+                      and (_look.after_xid is null or c.xid >= _look.after_xid and (c.xid, c.nonce) > (_look.after_xid, _look.after_nonce))
+                    order by c.xid, c.nonce limit _look.most) r
                    left join pglobalxact.branch_record b on b.xid = r.xid and b.nonce = r.nonce and not b.plain
                    left join pglobalxact.forced f
                           on f.gid = 'pgx_' || (select c.id from pglobalxact.coordinator c) || '_' || b.xid || '_' || b.nonce || '_' || b.node)
-               on r.complete_at is null;
+               on true;
         return;
     end if;
     loop
@@ -35,11 +41,13 @@ begin
         select pg_current_snapshot(), exists (select from pglobalxact.request q where q.finished_at is null and q.taken_at is null),
                current_setting('synchronous_standby_names') <> '',
                r.xid, r.nonce, r.outcome, b.node, b.branch_xid, b.timeline, b.owner, b.fate, f.action
-        from pglobalxact.commit_record r
+        from (select c.xid, c.nonce, c.outcome from pglobalxact.commit_record c
+              where c.complete_at is null and c.xid >= pg_snapshot_xmin(_look.since) and not pg_visible_in_snapshot(c.xid, _look.since)
+                and (_look.after_xid is null or c.xid >= _look.after_xid and (c.xid, c.nonce) > (_look.after_xid, _look.after_nonce))
+              order by c.xid, c.nonce limit _look.most) r
         left join pglobalxact.branch_record b on b.xid = r.xid and b.nonce = r.nonce and not b.plain
         left join pglobalxact.forced f
-               on f.gid = 'pgx_' || (select c.id from pglobalxact.coordinator c) || '_' || b.xid || '_' || b.nonce || '_' || b.node
-        where r.complete_at is null and r.xid >= pg_snapshot_xmin(_look.since) and not pg_visible_in_snapshot(r.xid, _look.since);
+               on f.gid = 'pgx_' || (select c.id from pglobalxact.coordinator c) || '_' || b.xid || '_' || b.nonce || '_' || b.node;
         if found then
             return;
         end if;
@@ -52,6 +60,6 @@ begin
     -- fault point: before sleep
 end
 $$;
-comment on function pglobalxact._look(pg_snapshot, interval) is
+comment on function pglobalxact._look(pg_snapshot, interval, integer, xid8, text) is
     'Internal. Decided sets that are not complete, a row for each branch; in every row, and in the only one when there is no set: the snapshot for the next look, whether requests wait, and whether there are synchronous standbys. Waits for sets, as long as patience says.';
-revoke all on function pglobalxact._look(pg_snapshot, interval) from public;
+revoke all on function pglobalxact._look(pg_snapshot, interval, integer, xid8, text) from public;

@@ -1,6 +1,6 @@
 import { expect } from 'chai'
 import { createFaultPoints } from '../../sidecar/fault'
-import { Finisher } from '../../sidecar/finisher'
+import { Finisher, type Answer } from '../../sidecar/finisher'
 import { Hand } from '../../sidecar/hand'
 import { readAddress } from '../../sidecar/nodeoptions'
 import { connectToNode } from '../../sidecar/session'
@@ -20,16 +20,19 @@ describe('the connections that finish branches', () => {
     afterEach(() => finisher.close('over'))
     after(() => node.destroy())
 
-    function open(most: number, idle: number): void {
+    function open(most: number, idle: number, timeout = 30_000, user = 'postgres', opened = (): unknown => undefined): void {
         const address = readAddress({
             number: 1,
             name: 'b',
             server_options: [`host=${node.host}`, `port=${node.port}`, 'dbname=postgres'],
-            mapping_options: ['user=postgres', `password=${node.password}`],
+            mapping_options: [`user=${user}`, `password=${user === 'postgres' ? node.password : user}`],
             active: true,
             lost: false
         })
-        const connect = async () => new Hand(await connectToNode(address, { name: 'a hand', timeout: 30_000 }), 30_000)
+        const connect = async () => {
+            opened()
+            return new Hand(await connectToNode(address, { name: 'a hand', timeout: 30_000 }), timeout)
+        }
         finisher = new Finisher(
             connect,
             most,
@@ -85,5 +88,64 @@ describe('the connections that finish branches', () => {
         expect(finisher.waiting).to.equal(3)
         await node.reload({ synchronous_standby_names: '' })
         expect(await failed).to.deep.equal([])
+    })
+
+    it('have each order answered by its own answer, whatever becomes of its neighbours', async () => {
+        open(1, 60_000)
+        const gids = await prepare(20, 'three')
+        const asked = gids.flatMap((gid, n) => (n % 3 === 0 ? [`missing_${n}`, gid] : [gid]))
+        const answers = await Promise.all(asked.map((gid) => finisher.finish('commit', gid, 'three')))
+        const absent = asked.filter((_, n) => {
+            const answer = answers[n]!
+            return !answer.ok && answer.problem.trouble === 'absent' && answer.problem.sqlstate === '42704'
+        })
+        expect(absent).to.deep.equal(asked.filter((gid) => gid.startsWith('missing')))
+        expect(answers.filter(({ ok }) => ok).length).to.equal(20)
+    })
+
+    /** Orders that the node holds up: of none of them is anything known when the connection is gone. */
+    async function heldUp(owner: string, timeout: number): Promise<readonly [Promise<readonly Answer[]>]> {
+        open(2, 60_000, timeout)
+        const gids = await prepare(12, owner)
+        expect(await commit(gids.slice(0, 2), owner)).to.deep.equal([])
+        await node.reload({ synchronous_standby_names: 'nobody' })
+        return [Promise.all(gids.slice(2).map((gid) => finisher.finish('commit', gid, owner)))]
+    }
+    const troubles = (answers: readonly Answer[]): Set<string> =>
+        new Set(answers.map((answer) => (answer.ok ? 'done' : answer.problem.trouble)))
+
+    it('tell of every order that its outcome is unknown, when the node ends the connection', async () => {
+        const [answers] = await heldUp('one', 30_000)
+        const waits = "from pg_stat_activity where application_name = 'a hand' and wait_event = 'SyncRep'"
+        await until('an order waits', async () => (await node.query(`select ${waits}`)).length > 0)
+        // As often as it takes: an order that was not sent yet goes to another connection.
+        let over = false
+        void answers.then(() => (over = true))
+        await until('all are answered', async () => {
+            if (!over) await node.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'a hand'")
+            return over
+        })
+        expect([...troubles(await answers)]).to.deep.equal(['unknown'])
+        expect(finisher.waiting).to.equal(0)
+        await node.reload({ synchronous_standby_names: '' })
+    })
+
+    it('and the same, when there is no answer in time', async () => {
+        const [answers] = await heldUp('two', 1000)
+        const found = await answers
+        expect([...troubles(found)]).to.deep.equal(['unknown'])
+        expect(found.some((answer) => !answer.ok && answer.problem.message === 'no answer in time')).to.equal(true)
+        expect(finisher.waiting).to.equal(0)
+        await node.reload({ synchronous_standby_names: '' })
+    })
+
+    it('are as many as the node lets them be, and ask it for more only now and then', async () => {
+        await node.query('create role few login connection limit 3; alter role few password $$few$$; grant three to few')
+        const gids = await prepare(300, 'three')
+        let asked = 0
+        open(16, 60_000, 30_000, 'few', () => (asked += 1))
+        expect(await commit(gids, 'three')).to.deep.equal([])
+        expect(finisher.hands).to.be.within(1, 3)
+        expect(asked).to.be.within(1, 40)
     })
 })

@@ -7,7 +7,7 @@ const DEFAULTS: Config = {
     stateDir: '/state',
     databaseUrl: '',
     scanInterval: 1000,
-    connectionsPerNode: 4,
+    connectionsPerNode: 16,
     nodeTimeout: 10_000,
     retryCap: 30_000,
     segmentBytes: 4_194_304,

@@ -36,7 +36,7 @@ export const BELL = faulty('internal', '_ring()')
 export const SLEEPER: readonly Faulty[] = [
     faulty('sidecar', '_stay_awake()'),
     faulty('sidecar', '_fall_asleep(boolean)'),
-    faulty('sidecar', '_look(pg_snapshot, interval)')
+    faulty('sidecar', '_look(pg_snapshot, interval, integer, xid8, text)')
 ]
 
 const ALL: readonly string[] = [LOCAL_COMMIT, BELL, ...SLEEPER].flatMap(({ points }) => points)

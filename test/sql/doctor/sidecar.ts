@@ -174,7 +174,7 @@ export const BACKLOG: Case = {
     finding: /^more than 1000 branches wait for a connection to a node that answers$/,
     provoke: backlog,
     cure: async (world, fix) => {
-        expect(fix).to.match(/ --connections-per-node 16$/)
+        expect(fix).to.match(/ --connections-per-node 64$/)
         world.proxies.get('b')!.delay(0)
         await world.sidecar!.stop()
         await pasteStart(world, fix)
