@@ -6,7 +6,7 @@ begin
     insert into pglobalxact.commit_record (xid, nonce, started_at, role, application_name, client_addr, complete_at, outcome, acknowledged_at)
     select (1000 + i)::text::xid8, substr(md5(i::text), 1, 8), now() - random() * interval '2 days', case when random() < 0.5 then 'app' else 'dba' end,
            case when random() < 0.5 then 'shop' else '' end, case when random() < 0.5 then '10.0.0.1'::inet end, case when k > 0.5 then now() end,
-           case when k > 0.5 then case when k < 0.7 or trouble = 0 then 'committed' when k < 0.85 then 'unknown' else 'mixed' end end,
+           case when k > 0.5 then case when k < 0.7 then 'committed' when k < 0.85 then 'unknown' else 'mixed' end end,
            case when k > 0.95 then now() end
     from (select i, random() as k from generate_series(1, sets) i) one;
     -- The same xid under another nonce: a twin's, or from a time line that was lost.
