@@ -14,7 +14,9 @@ describe('the connections that finish branches', () => {
     before(async () => {
         node = await startCluster({ name: 'hands', settings: { max_prepared_transactions: 500 } })
         await node.query('create table t (i int); grant insert on t to public')
-        for (const owner of OWNERS) await node.query(`create role ${owner}`)
+        // No superuser, who could finish anybody's branches in any role.
+        await node.query("create role hand login password 'of-a-hand'")
+        for (const owner of OWNERS) await node.query(`create role ${owner}; grant ${owner} to hand`)
     })
     afterEach(() => finisher.close('over'))
     after(() => node.destroy())
@@ -24,7 +26,7 @@ describe('the connections that finish branches', () => {
             number: 1,
             name: 'b',
             server_options: [`host=${node.host}`, `port=${node.port}`, 'dbname=postgres'],
-            mapping_options: ['user=postgres', `password=${node.password}`],
+            mapping_options: ['user=hand', 'password=of-a-hand'],
             active: true,
             lost: false
         })
