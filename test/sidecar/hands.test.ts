@@ -67,6 +67,23 @@ describe('the connections that finish branches', () => {
         })
     }
 
+    for (const most of [1, 2]) {
+        it(`take turns, ${most} of them, while branches of three roles come one by one: none is sent in another's role`, async () => {
+            open(most, 60_000)
+            const mine: Record<string, readonly string[]> = {}
+            for (const owner of OWNERS) mine[owner] = await prepare(40, owner)
+            const failed = await Promise.all(
+                OWNERS.map(async (owner) => {
+                    const answers: unknown[] = []
+                    for (const gid of mine[owner]!) answers.push(...(await commit([gid], owner)))
+                    return answers
+                })
+            )
+            expect(failed.flat()).to.deep.equal([])
+            expect(await node.query('select from pg_prepared_xacts')).to.deep.equal([])
+        })
+    }
+
     it('are given up when there was no work for a while, and opened again when there is', async () => {
         open(4, 100)
         for (let turn = 0; turn < 3; turn++) {
