@@ -4,6 +4,8 @@ returns table (set_id text, node name, state text, decision text, prepared_for i
                owner name, xid xid8, attempts integer, next_retry interval, sqlstate text, last_error text, gid text)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
+-- Twenty thousand open branches must not be sorted on disk.
+set work_mem = '32MB'
 as $$
 #variable_conflict use_column
 declare

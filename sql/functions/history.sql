@@ -37,8 +37,10 @@ begin
         union all
         select d.committed_at, 1, d.id, null, 'committed', d.role, 'by its local commit: this is the decision' from decided d where d.committed_at is not null
         union all
+        -- "offset 0": from the few sets chosen to their branches by index, whatever the planner thinks of all branches.
         select b.finished_at, 2, d.id, b.node, b.fate, null, '' from decided d
-        join pglobalxact.branch_record b on b.xid = d.xid and b.nonce = d.nonce where b.fate is not null and b.finished_at is not null
+        cross join lateral (select r.* from pglobalxact.branch_record r where r.xid = d.xid and r.nonce = d.nonce offset 0) b
+        where b.fate is not null and b.finished_at is not null
         union all
         select d.complete_at, 3, d.id, null, 'complete', null, d.outcome from decided d where d.complete_at is not null
         union all

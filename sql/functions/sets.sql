@@ -2,31 +2,22 @@
 create or replace function pglobalxact.sets()
 returns table (set_id text, phase text, outcome text, age interval, nodes integer, prepared integer, finished integer, blocked integer,
                role name, application text, client inet, attempts integer, next_retry interval, last_error text)
-language sql stable security definer
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 -- Ten thousand open sets must not be sorted on disk.
 set work_mem = '32MB'
 as $$
-    with summary as (
-        select b.set_id, bool_or(b.decision = 'commit') as decided, min(b.outcome) as outcome, min(b.started_at) as started_at,
-               count(*)::integer as nodes,
-               count(*) filter (where b.state in ('prepared', 'retry', 'running', 'waiting', 'left alone'))::integer as prepared,
-               count(*) filter (where b.state in ('committed', 'rolled back', 'unknown'))::integer as finished,
-               count(*) filter (where b.state in ('rolled back', 'forced rollback')) as rolled_back,
-               sum(b.blocked)::integer as blocked, min(b.role) as role, min(b.application_name) as application, min(b.client_addr) as client,
-               max(b.attempts) as attempts, min(b.next_retry_at) as next_retry_at,
-               -- In no order yet: to sort within each of thousands of sets takes longer than all the rest.
-               array_agg(n.name || ': ' || b.message) filter (where b.message is not null) as errors,
-               array_agg(n.name || ': ' || b.state) filter (where b.state not in ('committed', 'prepared') and b.outcome in ('mixed', 'unknown')) as astray,
-               bool_or(b.decision = 'rollback') as to_roll_back, bool_and(b.state = 'open') as only_open,
-               bool_or(b.state = 'left alone') as left_alone
-        from pglobalxact.open_branch b join pglobalxact.node n on n.number = b.node
-        group by b.set_id
-    ), told as (
-        select m.*, case when cardinality(m.errors) = 1 then m.errors[1] else (select string_agg(e, '; ' order by e) from unnest(m.errors) e) end as last_error
-        from summary m
-    )
-    select s.set_id,
+#variable_conflict use_column
+declare
+    -- By number: with a join the planner would no longer know how many branches there are.
+    names constant name[] := array(select n.name from generate_series(1, (select max(m.number) from pglobalxact.node m)) i
+                                   left join pglobalxact.node n on n.number = i order by i);
+    -- Errors of several nodes, and what went astray, are put in order, which is dear: only where there are any.
+    at_length constant boolean := (select count(*) > 1 from (select from pglobalxact.branch_status s where s.message is not null group by s.node) troubled)
+        or exists (select from pglobalxact.commit_record r where r.outcome <> 'committed' and r.acknowledged_at is null);
+begin
+    return query
+    select coalesce(s.xid || '_', '') || s.nonce,
            case when s.outcome in ('mixed', 'unknown') then 'incomplete'
                 when s.decided and (s.last_error is not null or s.finished > 0) then 'incomplete'
                 when s.decided then 'commit'
@@ -36,25 +27,52 @@ as $$
                 when s.to_roll_back then 'rollback'
                 else 'prepare' end,
            case when s.outcome in ('mixed', 'unknown') then s.outcome
-                when s.decided and s.rolled_back > 0 then 'mixed'
+                when s.decided and s.rolled_back then 'mixed'
                 when s.decided then 'committed'
                 when s.outcome = 'in progress' then s.outcome
                 when s.to_roll_back then 'rolled back'
-                else 'unknown' end as outcome,
-           date_trunc('second', greatest(clock_timestamp() - s.started_at, interval '0')), s.nodes, s.prepared, s.finished, s.blocked, s.role, s.application, s.client, s.attempts,
+                else 'unknown' end,
+           date_trunc('second', greatest(clock_timestamp() - s.started_at, interval '0')),
+           s.nodes, s.prepared, s.finished, s.blocked, s.role, s.application, s.client, s.attempts,
            case when s.next_retry_at is not null then date_trunc('second', greatest(s.next_retry_at - clock_timestamp(), interval '0')) end,
-           coalesce(s.last_error, (select string_agg(a, '; ' order by a) from unnest(s.astray) a))
+           coalesce(s.last_error, s.astray)
     from (
-        select s.*, case when s.outcome = 'mixed' then 0 when s.outcome = 'unknown' then 1 when s.last_error is not null then 2
-                         when s.outcome = 'in progress' then 4 else 3 end as rank
-        from told s
-        union all
-        -- Branches of other coordinators, for which this database is a node: to be seen here, decided there.
-        select f.set_id, false, null, f.prepared_at, 1, 1, 0, 0, null, f.owner, null, null, 0, null,
-               null, null, false, false, false, format('branch of coordinator %s: ask there (%s): select * from pglobalxact.sets()', f.coordinator, f.where_to_ask), 5
-        from pglobalxact.foreign_branch f
+        select m.*, coalesce(r.role, a.usename) as role, coalesce(r.application_name, a.application_name) as application, coalesce(r.client_addr, a.client_addr) as client,
+               e.last_error, l.astray, case when m.outcome = 'mixed' then 0 when m.outcome = 'unknown' then 1 when e.last_error is not null then 2
+                                  when m.outcome = 'in progress' then 4 else 3 end as rank
+        from (
+            select b.xid, b.nonce, bool_or(b.decision = 'commit') as decided, min(b.outcome) as outcome, min(b.started_at) as started_at,
+                   count(*)::integer as nodes,
+                   count(*) filter (where b.state in ('prepared', 'retry', 'running', 'waiting', 'left alone'))::integer as prepared,
+                   count(*) filter (where b.state in ('committed', 'rolled back', 'unknown'))::integer as finished,
+                   bool_or(b.state in ('rolled back', 'forced rollback')) as rolled_back,
+                   sum(b.blocked)::integer as blocked, min(b.pid) as pid, max(b.attempts) as attempts, min(b.next_retry_at) as next_retry_at,
+                   min(b.node) filter (where b.message is not null) as complaining, min(b.message) as message,
+                   bool_or(b.decision = 'rollback') as to_roll_back, bool_and(b.state = 'open') as only_open,
+                   bool_or(b.state = 'left alone') as left_alone
+            from pglobalxact.open_branch b
+            group by b.xid, b.nonce
+        ) m
+        -- Who began it is told by the commit record, or by the session while it runs.
+        left join pglobalxact.commit_record r on r.xid = m.xid and r.nonce = m.nonce and (r.complete_at is null or m.outcome is not null)
+        left join pg_stat_activity a on a.pid = m.pid
+        left join (
+            select b.xid, b.nonce, string_agg(names[b.node] || ': ' || b.message, '; ' order by names[b.node] || ': ' || b.message) as errors,
+                   string_agg(names[b.node] || ': ' || b.state, '; ' order by names[b.node] || ': ' || b.state)
+                       filter (where b.outcome in ('mixed', 'unknown') and b.state not in ('committed', 'prepared')) as astray
+            from pglobalxact.open_branch b where at_length and (b.message is not null or b.outcome in ('mixed', 'unknown'))
+            group by b.xid, b.nonce) l on l.xid = m.xid and l.nonce = m.nonce
+        cross join lateral (select coalesce(l.errors, names[m.complaining] || ': ' || m.message) as last_error) e
     ) s
-    order by s.rank, s.started_at
+    order by s.rank, s.started_at;
+    -- Branches of other coordinators, for which this database is a node: to be seen here, decided there.
+    return query
+    select f.set_id, 'prepare', 'unknown', date_trunc('second', greatest(clock_timestamp() - f.prepared_at, interval '0')),
+           1, 1, 0, 0, f.owner, null::text, null::inet, 0, null::interval,
+           format('branch of coordinator %s: ask there (%s): select * from pglobalxact.sets()', f.coordinator, f.where_to_ask)
+    from pglobalxact.foreign_branch f
+    order by f.prepared_at;
+end
 $$;
 comment on function pglobalxact.sets() is
     'Every set that is not over, the worst first: in doubt, decided but unfinished on some node, mixed or unknown and not acknowledged, in flight; '

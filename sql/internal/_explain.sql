@@ -13,12 +13,12 @@ begin
     elsif state = '26000' and position('"pglobalxact_' in message) > 0 then
         raise exception 'the statements that pglobalxact keeps prepared on node "%" are gone', node
             using errcode = 'transaction_rollback',
-                  detail = 'The session there was told DEALLOCATE ALL, or a connection pooler changed sessions in the middle of the transaction.',
+                  detail = pglobalxact._broken_by(state),
                   hint = 'ROLLBACK and run the transaction again, without that; nodes must be reached directly, or through a pooler in session mode.';
     elsif (state = '22P02' and position('pglobalxact:' in message) > 0) or state in ('25P02', '08003') then
         raise exception 'the branch on node "%" does not match the local transaction', node
             using errcode = 'transaction_rollback',
-                  detail = 'Work done there was undone here (ROLLBACK TO SAVEPOINT, or an exception caught after it), or the remote transaction ended by itself.',
+                  detail = pglobalxact._broken_by(state),
                   hint = 'ROLLBACK and run the whole transaction again; do not catch errors around exec, and send no COMMIT or ROLLBACK to a node.';
     elsif state like '08%' or state like '57P0%' then
         raise exception 'node "%" was lost: %', node, message

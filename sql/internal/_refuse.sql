@@ -8,12 +8,11 @@ declare
 begin
     if state = '22P02' and position('pglobalxact:' in message) > 0 or state = '25P02' then
         message := 'the branch does not match the local transaction';
-        details := coalesce(nullif(details, '') || ' ', '')
-            || 'Work done there was undone here (ROLLBACK TO SAVEPOINT, or an exception caught after it), or the remote transaction ended or failed by itself.';
+        details := coalesce(nullif(details, '') || ' ', '') || pglobalxact._broken_by(state);
     end if;
     if state = '26000' then
         message := 'the statements that pglobalxact keeps prepared there are gone';
-        details := 'The session there was told DEALLOCATE ALL, or a connection pooler changed sessions in the middle of the transaction.';
+        details := pglobalxact._broken_by(state);
     end if;
     perform pglobalxact._raise(state, format('set rolled back: node "%s": %s', node, message), details, case
             when state = '22P02' or state = '25P02' then 'Run the whole transaction again; do not catch errors around exec, and send no COMMIT or ROLLBACK to a node.'

@@ -15,17 +15,19 @@ describe('the connections that finish branches', () => {
     before(async () => {
         node = await startCluster({ name: 'hands', settings: { max_prepared_transactions: 500 } })
         await node.query('create table t (i int); grant insert on t to public')
-        for (const owner of OWNERS) await node.query(`create role ${owner}`)
+        // No superuser, who could finish anybody's branches in any role.
+        await node.query("create role hand login password 'of-a-hand'")
+        for (const owner of OWNERS) await node.query(`create role ${owner}; grant ${owner} to hand`)
     })
     afterEach(() => finisher.close('over'))
     after(() => node.destroy())
 
-    function open(most: number, idle: number, timeout = 30_000, user = 'postgres', opened = (): unknown => undefined): void {
+    function open(most: number, idle: number, timeout = 30_000, user = 'hand', opened = (): unknown => undefined): void {
         const address = readAddress({
             number: 1,
             name: 'b',
             server_options: [`host=${node.host}`, `port=${node.port}`, 'dbname=postgres'],
-            mapping_options: [`user=${user}`, `password=${user === 'postgres' ? node.password : user}`],
+            mapping_options: [`user=${user}`, `password=of-a-${user}`],
             active: true,
             lost: false
         })
@@ -66,6 +68,23 @@ describe('the connections that finish branches', () => {
             expect(await node.query('select from pg_prepared_xacts')).to.deep.equal([])
             expect(finisher.waiting).to.equal(0)
             expect(await there()).to.be.within(1, most)
+        })
+    }
+
+    for (const most of [1, 2]) {
+        it(`take turns, ${most} of them, while branches of three roles come one by one: none is sent in another's role`, async () => {
+            open(most, 60_000)
+            const mine: Record<string, readonly string[]> = {}
+            for (const owner of OWNERS) mine[owner] = await prepare(40, owner)
+            const failed = await Promise.all(
+                OWNERS.map(async (owner) => {
+                    const answers: unknown[] = []
+                    for (const gid of mine[owner]!) answers.push(...(await commit([gid], owner)))
+                    return answers
+                })
+            )
+            expect(failed.flat()).to.deep.equal([])
+            expect(await node.query('select from pg_prepared_xacts')).to.deep.equal([])
         })
     }
 
@@ -140,7 +159,7 @@ describe('the connections that finish branches', () => {
     })
 
     it('are as many as the node lets them be, and ask it for more only now and then', async () => {
-        await node.query('create role few login connection limit 3; alter role few password $$few$$; grant three to few')
+        await node.query('create role few login connection limit 3; alter role few password $$of-a-few$$; grant three to few')
         const gids = await prepare(300, 'three')
         let asked = 0
         open(16, 60_000, 30_000, 'few', () => (asked += 1))

@@ -2,18 +2,14 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { join } from 'node:path'
-import type { Figure } from './figures'
+import { median } from '../../chaos/stats'
 import { AT_DEFAULTS } from '../../support/world'
+import type { Figure } from './figures'
 
 const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(2)} s`
 
-function quantile(sorted: readonly number[], share: number): number {
-    return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
-}
-
 function cells(values: readonly number[]): string {
-    const sorted = [...values].sort((a, b) => a - b)
-    return `${seconds(quantile(sorted, 0.5))} | ${seconds(sorted.at(-1)!)}`
+    return `${seconds(median(values)!)} | ${seconds(Math.max(...values))}`
 }
 
 function grouped(figures: readonly Figure[], by: (figure: Figure) => string): readonly string[] {
