@@ -157,6 +157,9 @@ describe('drill', () => {
     it('is one at a time', async () => {
         const { answer, end } = await lasting()
         await refused(drill('no fault', 'c'), { code: '55000', message: /^a drill is under way already$/, hint: /drills\(\)/ })
+        expect((await world.admin<{ note: string }>('select note from pglobalxact.status()'))[0]!.note).to.equal(
+            'acting; drill() at b: no fault'
+        )
         await end()
         expect(await answer).to.have.lengthOf(3)
         expect(await last()).to.include({ result: 'passed' })

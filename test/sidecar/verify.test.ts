@@ -282,6 +282,9 @@ describe('verify', () => {
         const running = `select from pglobalxact.audits() where state = 'running'`
         await until('it is under way', async () => (await world.admin(`${running} and sets > 0`)).length === 1)
         await refused(verify(), { code: '55000', message: /^the nodes are being verified already$/, hint: /audits\(\)/ })
+        expect((await world.admin<{ note: string }>('select note from pglobalxact.status()'))[0]!.note).to.match(
+            /^acting; verify\(\) has compared [1-4] sets$/
+        )
         await world.admin('select * from pglobalxact.recover()')
         await addRow(world, app)
         await world.settled()
