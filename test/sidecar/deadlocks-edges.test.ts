@@ -130,6 +130,34 @@ describe('who waits for whom', () => {
         await older.query('rollback')
     })
 
+    it('makes no deadlock of waits of which one had ended when the other began', async () => {
+        const [one, two] = [await begin(), await begin()]
+        const gid = String(await value(one, `select pglobalxact.enlist('b')`))
+        const direct = await onNode('b', 'node_app', PASSWORDS.node_app, gid)
+        await take(two, 'b')
+        await take(one, 'a')
+        await two.query('savepoint before')
+        const pid = await value(two, 'select pg_backend_pid()')
+        const first = await wait(take(two, 'a'), 1)
+        // The look has been at the coordinator, and its question to b stays under way.
+        const proxy = world.proxies.get('b')!
+        const underWay = proxy.onClientData('pg_stat_get_activity', 'before', () => proxy.blackhole())
+        const cycles = stuck()
+        await underWay
+        await world.sql('select pg_cancel_backend($1)', [pid])
+        expect(await first.ending).to.include({ code: '57014' })
+        await two.query('rollback to before')
+        const end = ending(direct.query('begin; update account set balance = balance where id = 1'))
+        await until('it waits on b', async () => (await world.node('b', 'select from pg_locks where not granted')).length > 0)
+        await proxy.restore()
+        expect(await cycles).to.deep.equal([])
+        expect((await waits()).length).to.equal(1)
+        await two.query('rollback')
+        expect(await end).to.equal(undefined)
+        await direct.query('rollback')
+        await one.query('rollback')
+    })
+
     it('asks all nodes though one is silent, finds what there is elsewhere, and says which did not answer', async () => {
         await watch('resolve')
         const third = await begin()
