@@ -11,6 +11,7 @@ import { edgesOf, type Edge, type Mode, type SetInFlight } from './waitgraph'
 import { askOnce, Eyes, lookAtWaits } from './waitlook'
 
 const SHORTEST = 50 // ms between looks, however short deadlock_timeout is
+const LONGEST = 1000 // ms that a node may take to answer: to stop must not take longer
 const WRITE = 2000 // ms between two times that the costs are written down
 const LAST_BREATH = 2000 // ms that a cancelled set has to be gone; then it is cancelled anew
 const TRIES = 3 // after which another set of the cycle is
@@ -59,6 +60,7 @@ export class Deadlocks {
     /** Until `over` says so. While it is off it does nothing, at no time. */
     async keep(catalog: Catalog, acting: Acting, over: () => boolean): Promise<void> {
         const eyes = new Eyes()
+        this.last.clear()
         this.mode = await catalog.watchDeadlocks().catch(() => 'off')
         while (!over()) {
             if (this.mode === 'off') {
@@ -69,7 +71,7 @@ export class Deadlocks {
                 if (!over() && this.mode === 'off') await this.rest()
                 continue
             }
-            const wait = await this.turn(catalog, acting, eyes).catch((error: unknown) => {
+            const wait = await this.turn(catalog, acting, eyes, over).catch((error: unknown) => {
                 if (!over()) this.parts.log.warning('deadlocks', { error: messageOf(error) })
                 return 1000
             })
@@ -108,15 +110,17 @@ export class Deadlocks {
     }
 
     /** One look; returns the milliseconds until the next. */
-    private async turn(catalog: Catalog, acting: Acting, eyes: Eyes): Promise<number> {
+    private async turn(catalog: Catalog, acting: Acting, eyes: Eyes, over: () => boolean): Promise<number> {
         const nodes = [...acting.nodes.keepers.values()].map(({ node }) => node)
         eyes.keepOnly(new Set(nodes))
         let patience = SHORTEST
-        const ask = (node: Node, everything: boolean) => eyes.ask(node, everything, Math.max(patience, SHORTEST * 4))
+        const ask = (node: Node, everything: boolean) => eyes.ask(node, everything, Math.min(Math.max(patience, SHORTEST * 4), LONGEST))
         const told = {
             waits: async (everything: boolean) => catalog.waits(everything).then((waits) => ((patience = waits.patience), waits))
         }
         const sight = await this.look(told, acting, false, ask)
+        // Looks must not overlap, and with the coordinator back there is another who looks.
+        if (over()) return 0
         const edges = edgesOf(sight.seen)
         const stood = edges.filter(({ identity }) => this.last.has(identity))
         this.last = keyed(edges)

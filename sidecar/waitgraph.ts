@@ -155,13 +155,15 @@ class Parties {
     constructor(private readonly seen: Seen) {
         this.byPid = new Map(seen.sets.map((set) => [set.pid, set]))
         this.bySet = new Map(seen.sets.map((set) => [set.set, set]))
-        // A server's sessions show at each of its nodes, but only where it is at home does one tell whose it is.
+        // A server's sessions show at each of its nodes, and at the coordinator if that is on it; whose one is, one of these looks can tell.
         for (const look of seen.looks) {
             for (const session of look.sessions) {
                 const process = `${look.server} ${session.pid}`
+                const known = this.processes.get(process)
                 const found = this.judge(look, session)
-                if (found !== undefined || session.here || !this.processes.has(process))
-                    this.processes.set(process, found ?? stranger(look, session, process))
+                if (found !== undefined) this.processes.set(process, found)
+                else if (known === undefined || (session.here && known.party.set === undefined && known.party.foreign === undefined))
+                    this.processes.set(process, stranger(look, session, process))
             }
         }
     }

@@ -102,7 +102,7 @@ describe('the graph of who waits for whom', () => {
 
     it('knows a set that waits for itself: its branch for its own session, on one server', () => {
         const here = look(0, [session(1, 'test')], [], { server: 'server 1' })
-        const there = look(1, [session(11, nameOf(1)), session(1, 'test', { here: false, known: false })], [wait(11, 1)])
+        const there = look(1, [session(11, nameOf(1)), session(1, 'test')], [wait(11, 1)])
         expect(victims(seen([set(1)], [here, there]))).to.deep.equal([idOf(1)])
     })
 
