@@ -8,7 +8,7 @@ import type { Verdict } from './records'
 import type { Keeper } from './recovery'
 import { RequestError, WRONG_STATE } from './request'
 import { nodeSql } from './sqlfiles'
-import { describeProblem } from './sqlstate'
+import { describeProblem, messageOf } from './sqlstate'
 
 const OWN_PREPARED = nodeSql('own_prepared')
 const AGAIN = 1 // ms between looks at a node that has not carried everything out yet
@@ -69,9 +69,20 @@ export async function betweenSets<T>(order: Order, places: readonly Place[], wor
     return { result, closedAt: gate.closedAt, held }
 }
 
-async function prepared(order: Order, { client }: Place): Promise<readonly Pick<Prepared, 'gid' | 'xid'>[]> {
-    return (await client.query<Pick<Prepared, 'gid' | 'xid'>>(OWN_PREPARED, [gidPattern(order.coordinator)])).rows
+async function prepared(order: Order, { keeper, client }: Place): Promise<readonly Pick<Prepared, 'gid' | 'xid'>[]> {
+    const read = client.query<Pick<Prepared, 'gid' | 'xid'>>(OWN_PREPARED, [gidPattern(order.coordinator)])
+    return (await onNode(keeper.node.address.name, read)).rows
 }
+
+/** With the node's name in the error. */
+export const onNode = <T>(name: string, work: Promise<T>): Promise<T> =>
+    work.catch((error: unknown) => {
+        throw new RequestError(
+            WRONG_STATE,
+            `node "${name}" failed meanwhile: ${messageOf(error)}`,
+            'Nothing was done, and commits of sets go on. See: select * from pglobalxact.nodes();'
+        )
+    })
 
 /** Branches that will not be finished by themselves, or not soon. */
 async function refuseTrouble(order: Order, place: Place): Promise<void> {

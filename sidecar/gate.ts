@@ -5,11 +5,11 @@ import type { Prepared } from './node'
 import type { Verdict } from './records'
 import { RequestError } from './request'
 import { destroy, noticeLoss } from './session'
-import { messageOf } from './sqlstate'
+import { classify, messageOf } from './sqlstate'
 
 export const TOO_LATE = '57014'
-const SPARE = 1000 // ms: what waits for a lock gives way by itself before a statement is cut off
-const ANSWER = 5000 // ms that a statement at the gate may take beyond what it waits for, before the connection is given up
+const SPARE = 5000 // ms: what waits for a lock gives way by itself before a statement is cut off
+const ANSWER = 10_000 // ms that a statement at the gate may take beyond what it waits for, before the connection is given up
 
 /** A session of the coordinator's database, beside those of the catalog. The caller ends it. */
 export async function coordinatorSession(connection: ConnectionConfig, name: string): Promise<Client> {
@@ -54,7 +54,7 @@ export class Gate {
             return new Gate(client, closedAt, began, limit)
         } catch (error) {
             destroy(client)
-            throw error
+            throw lost(limit, error)
         }
     }
 
@@ -64,19 +64,14 @@ export class Gate {
 
     /** What is decided about branches that were seen prepared on a node, with the gate closed. */
     async decide(node: number, branches: readonly Pick<Prepared, 'gid' | 'xid'>[]): Promise<readonly Verdict[]> {
-        const { rows } = await this.client.query<Verdict>('select * from pglobalxact._decide($1, $2, $3)', [
-            node,
-            branches.map(({ gid }) => gid),
-            branches.map(({ xid }) => xid)
-        ])
-        return rows
+        const values = [node, branches.map(({ gid }) => gid), branches.map(({ xid }) => xid)]
+        const decided = this.client.query<Verdict>('select * from pglobalxact._decide($1, $2, $3)', values)
+        return (await decided.catch((error: unknown) => Promise.reject(lost(this.limit, error)))).rows
     }
 
     /** Returns if it was closed all the while: the same transaction still holds its locks. */
     async prove(): Promise<void> {
-        await this.client.query('select 1').catch((error: unknown) => {
-            throw tooLate(this.limit, `The gate was opened before that: ${messageOf(error)}.`)
-        })
+        await this.client.query('select 1').catch((error: unknown) => Promise.reject(lost(this.limit, error)))
     }
 
     /** Returns for how many milliseconds commits were held. */
@@ -101,6 +96,10 @@ export async function inTime<T>(gate: Gate, limit: number, work: Promise<T>): Pr
         over.abort()
     }
 }
+
+/** The server has ended the gate's session, or cannot be heard: then it will. Other errors say themselves what they are. */
+const lost = (limit: number, error: unknown): unknown =>
+    classify(error).trouble === 'unknown' ? tooLate(limit, `The gate was opened before that: ${messageOf(error)}.`) : error
 
 export const tooLate = (limit: number, detail: string): RequestError =>
     new RequestError(

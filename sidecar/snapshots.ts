@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { betweenSets, type Moment, type Place } from './betweensets'
+import { betweenSets, onNode, type Moment, type Place } from './betweensets'
 import type { ConnectionConfig } from './connection'
 import { coordinatorSession } from './gate'
 import type { Keeper } from './recovery'
@@ -64,7 +64,12 @@ export class Snapshots {
                 limit: order.limit,
                 decide: catalog.decide.bind(catalog)
             }
-            const moment = await betweenSets(gate, places, () => Promise.all(sessions.map((session) => snapshotOf(session, order.keep))))
+            const moment = await betweenSets(gate, places, () =>
+                Promise.all([
+                    snapshotOf(coordinator, order.keep),
+                    ...places.map(({ keeper, client }) => onNode(keeper.node.address.name, snapshotOf(client, order.keep)))
+                ])
+            )
             if (era !== this.era) throw new RequestError(WRONG_STATE, 'the sidecar lost the coordinator meanwhile', 'Try again.')
             return this.keep(parts, order, moment, sessions, [COORDINATOR, ...keepers.map(({ node }) => node.address.name)])
         } catch (error) {

@@ -107,6 +107,8 @@ const NAME = /pgx_([0-9a-f]{8})_(\d+_[0-9a-f]{8})_|(\d+_[0-9a-f]{8})(?![0-9a-f])
 
 /** What differs from run to run and means nothing. */
 const MASKS: readonly (readonly [RegExp, string])[] = [
+    [/snapshots \d+/g, '<export>'],
+    [/\b[0-9A-F]{8}-[0-9A-F]{8}-\d+\b/g, '<snapshot>'],
     [/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d)?/g, '<time>'],
     [/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, '<time>'],
     [/(?:\d+ days? )?\d\d:\d\d:\d\d(?:\.\d+)?/g, '<interval>'],
@@ -119,7 +121,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
 
 /** Columns of no interest to a comparison, wherever they appear. */
 const VOLATILE =
-    /^(xid|attempts|next_retry|age|since|prepared_for|holds_back|latency_ms|pid|id|took|state_bytes|state_directory|running_for|last_seen|last_look|host)$/
+    /^(xid|attempts|next_retry|age|since|prepared_for|holds_back|latency_ms|pid|id|took|export|state_bytes|state_directory|running_for|last_seen|last_look|host)$/
 
 export interface Skeleton {
     readonly shape: string
