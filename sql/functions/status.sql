@@ -17,6 +17,9 @@ as $$
                (select 'fenced off on ' || string_agg(n.name, ', ' order by n.name) || ' (see nodes())'
                 from pglobalxact.node_status f join pglobalxact.node n on n.number = f.node and n.removed_at is null
                 where here.acting and f.fence like 'held by %'),
+               (select 'not watching ' || string_agg(n.name || ' (' || w.state || ')', ', ' order by n.name) || ' (see watched())'
+                from pglobalxact.watch_status w join pglobalxact.node n on n.number = w.node
+                where here.acting and w.state <> 'streaming'),
                case when here.acting and s.rival_at > clock_timestamp() - interval '15 seconds' then 'another wants to act: ' || s.rival end),
            case when c.paused_at is not null
                 then format('since %s by %s: %s', date_trunc('second', c.paused_at), c.paused_by, c.pause_reason) end,
@@ -28,7 +31,7 @@ as $$
     cross join lateral (select exists (select from pglobalxact._sidecar_pid()) as acting) here
 $$;
 comment on function pglobalxact.status() is
-    'The sidecar: acting, waiting (note says for what), not running, or never started; note also tells on which nodes another sidecar keeps it off, and of a second sidecar here; whether new sets are paused; when it was last heard of and last looked for commit records; '
+    'The sidecar: acting, waiting (note says for what), not running, or never started; note also tells on which nodes another sidecar keeps it off, which watched nodes are not streamed, and of a second sidecar here; whether new sets are paused; when it was last heard of and last looked for commit records; '
     'its state directory, the sets and bytes in it; branches queued for nodes that answer, results not yet written back, requests not yet answered; this coordinator''s id.';
 revoke all on function pglobalxact.status() from public;
 grant execute on function pglobalxact.status() to pglobalxact_monitor;
