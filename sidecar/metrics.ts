@@ -34,10 +34,10 @@ interface Definition {
 const one = (value: number | boolean | undefined): Samples => (value === undefined ? [] : [[{}, Number(value)]])
 
 const perNode =
-    (read: (node: NodeSurvey) => number | boolean | undefined) =>
-    ({ nodes }: Survey): Samples =>
-        nodes.flatMap((node) => {
-            const value = read(node)
+    (read: (node: NodeSurvey, survey: Survey) => number | boolean | undefined) =>
+    (survey: Survey): Samples =>
+        survey.nodes.flatMap((node) => {
+            const value = read(node, survey)
             return value === undefined ? [] : [[{ node: node.keeper.node.address.name }, Number(value)] as const]
         })
 
@@ -111,6 +111,18 @@ const DEFINITIONS: readonly Definition[] = [
         help: 'Branches that wait for a connection to the node although it answers: it is slower than the load.',
         labels: ['node'],
         read: perNode(({ keeper }) => keeper.node.waiting)
+    },
+    {
+        name: 'pglobalxact_watch_streaming',
+        help: '1 while the prepared transactions of a watched node are streamed, 0 while they are not. Not there for a node that is not watched. See: select * from pglobalxact.watched();',
+        labels: ['node'],
+        read: perNode(({ keeper }, { watches }) => watches?.watchers.get(keeper.node.address.number)?.streaming)
+    },
+    {
+        name: 'pglobalxact_watch_wal_kept_ratio',
+        help: 'The WAL that a watched node keeps for its slot, as a part of the bound (max_wal) at which the slot is made anew and the feed has a gap. Not there until the slot has been seen.',
+        labels: ['node'],
+        read: perNode(({ keeper }, { watches }) => watches?.watchers.get(keeper.node.address.number)?.keptRatio)
     },
     {
         name: 'pglobalxact_unacknowledged_sets',

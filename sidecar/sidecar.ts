@@ -115,9 +115,9 @@ export class Sidecar {
     private facts(): Facts {
         const { version } = this.who
         const acting = this.catalog !== undefined
-        const { state, resolver, nodes } = this.acting ?? {}
+        const { state, resolver, nodes, watches } = this.acting ?? {}
         const keepers = [...(nodes?.keepers.values() ?? [])]
-        return { version, coordinatorUp: this.connected, acting, state, resolver, keepers, figures: this.housekeeping.figures }
+        return { version, coordinatorUp: this.connected, acting, state, resolver, keepers, watches, figures: this.housekeeping.figures }
     }
 
     private async shutDown(): Promise<void> {

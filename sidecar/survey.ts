@@ -4,6 +4,7 @@ import type { Figures } from './records'
 import type { Keeper } from './recovery'
 import type { Resolver } from './resolver'
 import type { StateFile } from './statefile'
+import type { WatchSet } from './watch/watchset'
 
 /** What the sidecar knows at the moment; undefined where it does not act or has not been told. */
 export interface Facts {
@@ -13,6 +14,7 @@ export interface Facts {
     readonly state: StateFile | undefined
     readonly resolver: Resolver | undefined
     readonly keepers: readonly Keeper[]
+    readonly watches?: WatchSet | undefined
     readonly figures: Figures | undefined
 }
 

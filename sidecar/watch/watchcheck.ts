@@ -64,7 +64,7 @@ const rules = (facts: WatchFacts, { slot, publication }: Names): readonly Rule[]
         },
         {
             item: 'version',
-            detail: `server_version_num ${facts.version}`,
+            detail: `PostgreSQL ${Math.floor(facts.version / 10_000)}`,
             finding: facts.version < OLDEST && 'the output plugin pgoutput decodes prepared transactions from PostgreSQL 15 on',
             fix: 'Upgrade the node to PostgreSQL 15 or later.'
         },

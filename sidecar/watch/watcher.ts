@@ -60,6 +60,16 @@ export class Watcher {
         this.schedule(0)
     }
 
+    get streaming(): boolean {
+        return this.state === 'streaming'
+    }
+
+    /** Of the WAL that the node may keep for its slot. */
+    get keptRatio(): number | undefined {
+        const kept = this.facts?.slot?.kept
+        return kept == null ? undefined : kept / Number(this.row.max_wal)
+    }
+
     set(row: WatchRow): void {
         if (row.publication !== this.row.publication) this.disconnect('its publication was changed')
         this.row = row

@@ -18,6 +18,9 @@ as $$
                 from pglobalxact.node_status f join pglobalxact.node n on n.number = f.node and n.removed_at is null
                 where here.acting and f.fence like 'held by %'),
                case when here.acting then pglobalxact._trials() end,
+               (select 'not watching ' || string_agg(n.name || ' (' || w.state || ')', ', ' order by n.name) || ' (see watched())'
+                from pglobalxact.watch_status w join pglobalxact.node n on n.number = w.node
+                where here.acting and w.state <> 'streaming'),
                case when here.acting and s.rival_at > clock_timestamp() - interval '15 seconds' then 'another wants to act: ' || s.rival end),
            case when c.paused_at is not null
                 then format('since %s by %s: %s', date_trunc('second', c.paused_at), c.paused_by, c.pause_reason) end,
@@ -42,7 +45,7 @@ as $$
     cross join lateral (select exists (select from pglobalxact._sidecar_pid()) as acting) here
 $$;
 comment on function pglobalxact.status() is
-    'The sidecar: acting, waiting (note says for what), not running, or never started; note also tells on which nodes another sidecar keeps it off, of a second sidecar here, and of a verify() or drill() under way; whether new sets are paused; when it was last heard of and last looked for commit records; '
+    'The sidecar: acting, waiting (note says for what), not running, or never started; note also tells on which nodes another sidecar keeps it off, which watched nodes are not streamed, of a second sidecar here, and of a verify() or drill() under way; whether new sets are paused; when it was last heard of and last looked for commit records; '
     'its state directory, the sets and bytes in it; branches queued for nodes that answer, results not yet written back, requests not yet answered; when commits of sets were last held at the gate, for how long, and which exports of snapshots are held; how many consumers of events there are, and how far behind; what is done about deadlocks over several servers, what came of it so far, and what looking for them costs; this coordinator''s id.';
 revoke all on function pglobalxact.status() from public;
 grant execute on function pglobalxact.status() to pglobalxact_monitor;

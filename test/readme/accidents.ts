@@ -67,6 +67,11 @@ export const ACCIDENTS: Readonly<Record<string, (stage: Stage) => Promise<void>>
     'london takes the membership back': async (stage) => {
         await stage.bank.query('london', 'revoke app from pglobalxact')
     },
+    'servers that can be decoded': async ({ bank }) => {
+        for (const place of ['london', 'tokyo'] as const) await bank.servers[place].configure({ wal_level: 'logical' })
+        const reached = "select from pglobalxact.nodes() where reachable and fence = 'held'"
+        await until('the nodes are reached', async () => (await bank.query('zurich', reached)).length === 2)
+    },
     'another manager fills the slots of tokyo': async (stage) => {
         await stage.bank.servers.tokyo.configure({ max_prepared_transactions: 2 })
         const client = await stage.connect('tokyo', 'postgres', 'warehouse')

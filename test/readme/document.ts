@@ -112,7 +112,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
     [/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d)?/g, '<time>'],
     [/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, '<time>'],
     [/(?:\d+ days? )?\d\d:\d\d:\d\d(?:\.\d+)?/g, '<interval>'],
-    [/\b[0-9a-f]{8}\b/g, '<hex>'],
+    [/\b[0-9a-f]{8}\b|(?<=\bpgx_)[0-9a-f]{8}(?=_)/g, '<hex>'],
     [/\bpid \d+/gi, '<pid>'],
     [/\bxid=\d+/g, '<xid>'],
     [/(?<![\d.])\d+\.\d+(?![\d.])/g, '<number>'],
@@ -121,7 +121,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
 
 /** Columns of no interest to a comparison, wherever they appear. */
 const VOLATILE =
-    /^(xid|attempts|next_retry|age|since|prepared_for|holds_back|latency_ms|pid|id|took|export|state_bytes|state_directory|running_for|last_seen|last_look|host)$/
+    /^(xid|attempts|next_retry|age|since|prepared_for|holds_back|latency_ms|pid|id|took|export|state_bytes|state_directory|running_for|last_seen|last_look|host|lsn|lag|wal_kept)$/
 
 export interface Skeleton {
     readonly shape: string
