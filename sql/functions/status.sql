@@ -2,7 +2,7 @@
 create or replace function pglobalxact.status()
 returns table (sidecar text, note text, paused text, running_for interval, last_seen interval, last_look interval, host text, pid integer, version text,
                home text, state_directory text, state_sets integer, state_bytes bigint,
-               queued integer, unwritten integer, requests integer, consumers text, coordinator text)
+               queued integer, unwritten integer, requests integer, consumers text, clock text, coordinator text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -26,12 +26,13 @@ as $$
            (select count(*)::integer from pglobalxact.request q where q.finished_at is null),
            (select format('%s, the last is %s behind', count(*), coalesce(max(date_trunc('second', clock_timestamp() - e.position_at)) filter (where e.expired_at is null), '0'))
                    || coalesce('; expired: ' || string_agg(e.name, ', ' order by e.name) filter (where e.expired_at is not null), '')
-            from pglobalxact.consumer e having count(*) > 0), c.id
+            from pglobalxact.consumer e having count(*) > 0),
+           (select format('kept since %s by %s; servers may be %s apart', date_trunc('second', k.kept_at), k.kept_by, k.tolerance) from pglobalxact.clock k), c.id
     from pglobalxact.coordinator c left join pglobalxact.sidecar s on true
     cross join lateral (select exists (select from pglobalxact._sidecar_pid()) as acting) here
 $$;
 comment on function pglobalxact.status() is
     'The sidecar: acting, waiting (note says for what), not running, or never started; note also tells on which nodes another sidecar keeps it off, and of a second sidecar here; whether new sets are paused; when it was last heard of and last looked for commit records; '
-    'its state directory, the sets and bytes in it; branches queued for nodes that answer, results not yet written back, requests not yet answered; how many consumers of events there are, and how far behind; this coordinator''s id.';
+    'its state directory, the sets and bytes in it; branches queued for nodes that answer, results not yet written back, requests not yet answered; how many consumers of events there are, and how far behind; whether sets get a time; this coordinator''s id.';
 revoke all on function pglobalxact.status() from public;
 grant execute on function pglobalxact.status() to pglobalxact_monitor;

@@ -22,7 +22,7 @@ const RECORD = process.env['PGLOBALXACT_RECORD'] === '1'
 
 /** Looking does no harm: what it is to show may take a moment, so it is typed again until it does. */
 const LOOK =
-    /^(?:(?:journalctl|df|ls|systemctl is-active) |(?:select|table) (?![\s\S]*(exec|query|enlist|await|force_\w+|forget|pause|resume|drain|(add|remove|lose)_(node|consumer)|(next|finish)_events|acknowledge|adopt|allow_home|transfer)\())/
+    /^(?:(?:journalctl|df|ls|systemctl is-active) |(?:select|table) (?![\s\S]*(exec|query|enlist|await|force_\w+|forget|pause|resume|drain|(add|remove|lose)_(node|consumer)|(next|finish)_events|(keep|stop)_clock|acknowledge|adopt|allow_home|transfer)\())/
 const NEEDS_MOUNTS = /disk/
 const PATIENCE_MS = RECORD ? 8_000 : 45_000 // longer than the longest wait between two tries
 /** For what is recorded for the first time, nobody knows yet what is to be seen. */
