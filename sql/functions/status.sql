@@ -2,7 +2,7 @@
 create or replace function pglobalxact.status()
 returns table (sidecar text, note text, paused text, running_for interval, last_seen interval, last_look interval, host text, pid integer, version text,
                home text, state_directory text, state_sets integer, state_bytes bigint,
-               queued integer, unwritten integer, requests integer, gate text, consumers text, deadlocks text, coordinator text)
+               queued integer, unwritten integer, requests integer, gate text, consumers text, deadlocks text, clock text, coordinator text)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -40,12 +40,13 @@ as $$
            (select case when w.mode = 'off' and w.looks = 0 then 'off'
                         else format('%s: %s found, %s cancelled, by %s looks with %s queries of %s ms', w.mode, w.found, w.cancelled, w.looks, w.queries,
                                     round((w.query_ms / greatest(w.queries, 1))::numeric, 1)) end
-            from pglobalxact.deadlock_watch w), c.id
+            from pglobalxact.deadlock_watch w),
+           (select format('kept since %s by %s; servers may be %s apart', date_trunc('second', k.kept_at), k.kept_by, k.tolerance) from pglobalxact.clock k), c.id
     from pglobalxact.coordinator c left join pglobalxact.sidecar s on true
     cross join lateral (select exists (select from pglobalxact._sidecar_pid()) as acting) here
 $$;
 comment on function pglobalxact.status() is
     'The sidecar: acting, waiting (note says for what), not running, or never started; note also tells on which nodes another sidecar keeps it off, which watched nodes are not streamed, of a second sidecar here, and of a verify() or drill() under way; whether new sets are paused; when it was last heard of and last looked for commit records; '
-    'its state directory, the sets and bytes in it; branches queued for nodes that answer, results not yet written back, requests not yet answered; when commits of sets were last held at the gate, for how long, and which exports of snapshots are held; how many consumers of events there are, and how far behind; what is done about deadlocks over several servers, what came of it so far, and what looking for them costs; this coordinator''s id.';
+    'its state directory, the sets and bytes in it; branches queued for nodes that answer, results not yet written back, requests not yet answered; when commits of sets were last held at the gate, for how long, and which exports of snapshots are held; how many consumers of events there are, and how far behind; what is done about deadlocks over several servers, what came of it so far, and what looking for them costs; whether sets get a time; this coordinator''s id.';
 revoke all on function pglobalxact.status() from public;
 grant execute on function pglobalxact.status() to pglobalxact_monitor;

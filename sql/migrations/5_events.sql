@@ -61,3 +61,20 @@ comment on table tick is 'Where a batch may end when a consumer is behind: snaps
 
 alter table coordinator add column events_purged_to xid8 not null default '0';
 comment on column coordinator.events_purged_to is 'No event of a later transaction has been purged.';
+
+create table clock (
+    only_row  boolean     not null default true constraint clock_one_row primary key constraint clock_only_row check (only_row),
+    tolerance interval    not null constraint clock_tolerance_positive check (tolerance > interval '0'),
+    kept_by   name        not null,
+    kept_at   timestamptz not null default clock_timestamp()
+);
+comment on table clock is 'Whether sets get a time that orders them with other coordinators'' sets, and how far clocks may be apart. No row: they do not.';
+
+create table set_stamp (
+    xid      xid8    not null,
+    nonce    text    not null,
+    stamp    bigint  not null,
+    branches integer not null,
+    constraint set_stamp_pk primary key (xid, nonce)
+);
+comment on table set_stamp is 'The times of sets, in microseconds since 1970, written by their own transactions; branches: of how many nodes the clocks were read.';

@@ -24,6 +24,8 @@ begin
         order by r.complete_at limit batch
     ), branches as (
         delete from pglobalxact.branch_record b using old where b.xid = old.xid and b.nonce = old.nonce
+    ), stamps as (
+        delete from pglobalxact.set_stamp s using old where s.xid = old.xid and s.nonce = old.nonce
     ), gone as (
         delete from pglobalxact.commit_record r using old where r.xid = old.xid and r.nonce = old.nonce returning r.xid
     )
