@@ -13,7 +13,7 @@ interface Parts {
 
 const TOGETHER = 4 // ms that results wait for others to be written with them, while other sets are still under way
 const MANY = 500 // branches that nodes are still to finish, from which the results of others wait longer
-const LONGER = 100 // ms: writing results costs about what finishing branches does, and who waits for a branch waits for more than who waits to hear
+const LONGER = 25 // ms: writing results costs about what finishing branches does. Not more, as it may be one node alone that has so many to finish
 
 /** Results on their way back into SQL. They wait here until the coordinator has taken them. */
 export class WriteBack {

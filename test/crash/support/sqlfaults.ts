@@ -47,8 +47,11 @@ function keyOf(point: string): number {
     return key
 }
 
+/** However long: a function that waits for locks of its own for a moment only (_stay_awake) would be gone before anyone has looked. */
 const wait = (point: string): string =>
-    ['lock', 'unlock'].map((verb) => `perform pg_advisory_${verb}_shared(${LOCK_CLASS}, ${keyOf(point)});`).join(' ')
+    "perform set_config('test.lock_timeout', current_setting('lock_timeout'), true), set_config('lock_timeout', '0', true); " +
+    ['lock', 'unlock'].map((verb) => `perform pg_advisory_${verb}_shared(${LOCK_CLASS}, ${keyOf(point)}); `).join('') +
+    "perform set_config('lock_timeout', current_setting('test.lock_timeout'), true);"
 
 /**
  * Puts the waits in: from now on whoever comes by stops wherever a Stop is closed, and nowhere else; `only`: a condition on who that is.
