@@ -1,8 +1,8 @@
 -- The branches of a set that a node can be asked about, as an audit compares them. One that wrote nothing left nothing to ask for.
+-- Called by functions that have pinned search_path: pinned here too, it would be called for each set instead of joined.
 create or replace function pglobalxact._audited(xid xid8, nonce text, complete boolean, outcome text)
 returns table (node integer, branch_xid xid8, timeline text, says text)
 language sql stable
-set search_path = pg_catalog, pg_temp
 as $$
     select b.node, b.branch_xid, b.timeline, pglobalxact._record_says(b.fate, _audited.complete, _audited.outcome, f.action)
     from pglobalxact.branch_record b
