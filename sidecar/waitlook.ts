@@ -33,6 +33,7 @@ interface Question {
 }
 
 const WAITS = nodeSql('waits')
+const BRANCH_WAITS = nodeSql('branch_waits')
 
 /**
  * One look at who waits for whom, at all servers at once. Nodes are asked only if they have a branch of a set that is not young; the others only
@@ -102,7 +103,9 @@ export class Eyes {
         const known = this.open.get(node) ?? node.visit()
         this.open.set(node, known)
         try {
-            return (await (await known).query<Answer>(WAITS, [everything, []])).rows
+            const client = await known
+            if (!everything && !(await client.query<{ found: boolean }>(BRANCH_WAITS)).rows[0]!.found) return []
+            return (await client.query<Answer>(WAITS, [true, []])).rows
         } catch (error) {
             this.drop(node)
             throw error

@@ -9,7 +9,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     own constant text := (select c.id from pglobalxact.coordinator c);
-    patience constant integer := (select s.setting::integer from pg_settings s where s.name = 'deadlock_timeout');
+    patience constant integer := extract(epoch from current_setting('deadlock_timeout')::interval) * 1000;
     answer constant jsonb := jsonb_build_object('patience', patience, 'tag', pglobalxact._nonce(own, '0', pg_postmaster_start_time()));
     sets jsonb;
 begin
