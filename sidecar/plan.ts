@@ -92,7 +92,7 @@ export async function stakesNow(parts: RequestParts, known: readonly KnownBranch
         known.map(async ({ node: number, gid }) => {
             const node = parts.keepers.get(number)?.node
             const [stake] = node?.up === true ? await node.stakes([gid]).catch(() => []) : []
-            const changes = parts.watches.changesOf(number, gid)
+            const changes = parts.watches.changesOf(number, gid) ?? (await parts.catalog.watchBook.kept(gid))
             const told = stake === undefined ? texts.get(gid)! : describeStake(stake)
             texts.set(gid, [changes === undefined ? '' : describeChanges(changes), told].filter((text) => text !== '').join('; '))
         })
@@ -101,8 +101,10 @@ export async function stakesNow(parts: RequestParts, known: readonly KnownBranch
 }
 
 /** The rows themselves are users' data, and this answer is kept: changes() shows them. */
-function describeChanges({ total, tables }: Changes): string {
-    const parts = Object.entries(tables).map(([what, count]) => `${what} ${count}`)
+function describeChanges({ total, tables }: Omit<Changes, 'rows'>): string {
+    const parts = Object.entries(tables)
+        .map(([what, count]) => `${what} ${count}`)
+        .sort()
     return `changes ${total} ${total === 1 ? 'row' : 'rows'}${parts.length === 0 ? '' : ` (${parts.join(', ')})`}: see pglobalxact.changes()`
 }
 

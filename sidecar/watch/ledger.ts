@@ -13,7 +13,7 @@ export interface FeedLine {
     readonly rows: number | null
 }
 
-/** A branch of this coordinator's whose changes are in hand. */
+/** A branch of this coordinator's whose changes are in hand, and nowhere else but behind the slot's position. */
 export interface Held {
     readonly gid: string
     readonly key: Gid
@@ -26,7 +26,6 @@ export interface Held {
     /** What the node did with it. */
     fate: 'committed' | 'rolled back' | undefined
     fateAt: string | undefined
-    stored: boolean
     /** The stream's position before it: sent again from there, it comes again. */
     before: bigint
 }
@@ -71,6 +70,7 @@ export class Ledger implements Listener {
         this.note({ kind: 'prepare', gid, lsn: lsnText(end), at, rows: changes.total }, key !== undefined)
         if (key !== undefined && this.held.size < MOST_HELD) {
             const kept = this.bytes > SHED_ABOVE ? { ...changes, rows: [] } : changes
+            this.drop(gid)
             this.bytes += weigh(kept)
             this.held.set(gid, {
                 gid,
@@ -83,7 +83,6 @@ export class Ledger implements Listener {
                 since: Date.now(),
                 fate: undefined,
                 fateAt: undefined,
-                stored: false,
                 before: this.received
             })
             this.onPrepared(gid, String(xid))
@@ -116,7 +115,7 @@ export class Ledger implements Listener {
     /** Nothing before it need be sent again. */
     get confirmed(): bigint {
         let least = this.received
-        for (const branch of this.held.values()) if (!branch.stored && branch.before < least) least = branch.before
+        for (const branch of this.held.values()) if (branch.before < least) least = branch.before
         const first = this.lines[0]
         return first !== undefined && first.before < least ? first.before : least
     }
@@ -132,7 +131,7 @@ export class Ledger implements Listener {
     }
 
     get full(): boolean {
-        return this.lines.length >= MOST_FEED || this.held.size >= MOST_HELD
+        return this.lines.length >= MOST_FEED
     }
 
     drop(gid: string): void {
@@ -142,11 +141,11 @@ export class Ledger implements Listener {
         this.held.delete(gid)
     }
 
-    /** The stream starts again from what was confirmed: what is in hand and not stored will come again. */
+    /** The stream starts again from what was confirmed: what is in hand will come again. */
     restart(): void {
         this.lines = []
         this.received = 0n
-        for (const branch of [...this.held.values()]) if (!branch.stored && branch.before !== NEVER_AGAIN) this.drop(branch.gid)
+        for (const branch of [...this.held.values()]) if (branch.before !== NEVER_AGAIN) this.drop(branch.gid)
     }
 
     /** The slot is gone, and nothing comes again: what is in hand is all there is. */

@@ -1,3 +1,4 @@
+import type { Changes } from './changes'
 import type { FeedLine, Held } from './ledger'
 
 export interface WatchRow {
@@ -40,6 +41,11 @@ export class WatchBook {
 
     async noteGap(node: number, lsn: string, why: string): Promise<void> {
         await this.rows('select pglobalxact._note_gap($1, $2, $3)', [node, lsn, why])
+    }
+
+    /** What is kept there of a branch, its rows left out. */
+    async kept(gid: string): Promise<Omit<Changes, 'rows'> | undefined> {
+        return (await this.rows<Omit<Changes, 'rows'>>('select total::float8, tables from pglobalxact._kept($1)', [gid]))[0]
     }
 
     /** Returns the finished branches that need not be known any more. */

@@ -28,6 +28,7 @@ const WATCH = nodeSql('watch')
 const STORE_AFTER = 2000 // ms that changes may wait in memory and hold back the slot, before the coordinator keeps them
 const FIRST_RETRY = 250 // ms
 const CANCELLED = '57014'
+const NOT_THERE = '42704'
 const MOST_LINES = 5000 // of the feed, in one call
 const BLOCKED_LOOKS = 3 // a stream that waited for a lock at so many looks is ended
 
@@ -42,6 +43,7 @@ export class Watcher {
     private opening = false
     private timer: NodeJS.Timeout | undefined
     private stopped = false
+    private spoilt: string | undefined
     private failures = 0
     private nextTry = 0
     private blockedLooks = 0
@@ -147,7 +149,8 @@ export class Watcher {
             return
         }
         if (await this.isBlocked(node, facts)) return
-        if (this.isPastBound(facts)) return this.remake(node, facts)
+        const unfit = this.unfit(facts)
+        if (unfit !== undefined) return this.remake(node, unfit)
         if (this.ledger.full) this.disconnect('the coordinator does not take the feed')
         else if (this.stream === undefined && !this.opening && Date.now() >= this.nextTry) void this.open(node, facts)
     }
@@ -174,17 +177,22 @@ export class Watcher {
         return true
     }
 
-    private isPastBound({ slot }: WatchFacts): boolean {
-        return slot !== null && (slot.wal_status === 'lost' || Number(slot.kept ?? 0) > Number(this.row.max_wal))
+    /** Why the slot is of no use any more. */
+    private unfit({ slot }: WatchFacts): string | undefined {
+        if (slot === null) return undefined
+        if (this.spoilt !== undefined) return this.spoilt
+        if (slot.wal_status === 'lost') return 'the node has removed WAL that the slot needs (max_slot_wal_keep_size)'
+        return Number(slot.kept ?? 0) > Number(this.row.max_wal)
+            ? `the slot kept ${slot.kept} bytes of WAL, more than ${this.row.max_wal}`
+            : undefined
     }
 
     /** The node must not fill up for us. What is in hand is kept, as it cannot come again; what happens until the slot is new is not seen. */
-    private async remake(node: Node, { slot }: WatchFacts): Promise<void> {
-        const why = `the slot kept ${slot?.kept ?? 'all'} bytes of WAL, more than ${this.row.max_wal}`
+    private async remake(node: Node, why: string): Promise<void> {
         this.disconnect(why)
         this.ledger.forsake()
         await dropSlot(node, this.slot)
-        ;[this.state, this.message] = ['starting', why]
+        ;[this.state, this.message, this.spoilt] = ['starting', why, undefined]
         this.parts.log.warning('slot dropped, to be made anew', { node: node.address.name, slot: this.slot, because: why })
         await this.parts.catalog()?.watchBook.noteGap(this.number, lsnText(this.ledger.received), why)
     }
@@ -197,7 +205,12 @@ export class Watcher {
             if (slot === null) {
                 this.state = 'starting'
                 this.ledger.forsake()
-                await createSlot(stream, { name: this.slot, timeout: this.parts.timeout })
+                if (!this.stopped) await createSlot(stream, { name: this.slot, timeout: this.parts.timeout })
+                // Not watched any more since: whoever dropped the slot may have come too early.
+                if (this.stopped)
+                    await stream.query(
+                        `select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = '${this.slot}'`
+                    )
             } else if (slot.active_pid !== null) {
                 // Whoever holds the fence is the only one who may stream: it is a session of a sidecar that is gone.
                 await node.lookOnce('select pg_catalog.pg_terminate_backend($1)', [slot.active_pid])
@@ -226,6 +239,8 @@ export class Watcher {
 
     private lost(stream: WalStream | undefined, error: unknown): void {
         this.failed()
+        // A publication counts from its place in the WAL on: made anew, it is not there where the slot stands.
+        if (sqlstateOf(error) === NOT_THERE) this.spoilt = messageOf(error)
         // Closed here, for a reason that is told already.
         if (stream?.closed === true && this.stream !== stream) return
         // The slot waits for older transactions, which isBlocked() names.
@@ -260,14 +275,11 @@ export class Watcher {
         const finished = held.filter(({ fate }) => fate !== undefined)
         const over = finished.length === 0 ? [] : await book.keep(this.number, [], [], finished)
         for (const gid of over) ledger.drop(gid)
-        const toStore = [...ledger.held.values()].filter((branch) => !branch.stored && wanted(branch))
-        await book.keep(this.number, lines, toStore, [])
+        const toStore = [...ledger.held.values()].filter(wanted)
+        if (lines.length + toStore.length > 0) await book.keep(this.number, lines, toStore, [])
         ledger.said(lines)
-        for (const branch of toStore) {
-            // What happened to it meanwhile is told by its line of the feed.
-            branch.stored = true
-        }
-        for (const { gid, stored, fate } of [...ledger.held.values()]) if (stored && fate !== undefined) ledger.drop(gid)
+        // What happened to it while it was written down is in a line that is not said yet.
+        for (const branch of toStore) if (ledger.held.get(branch.gid) === branch) ledger.drop(branch.gid)
     }
 
     private async show(): Promise<void> {

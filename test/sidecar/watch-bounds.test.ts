@@ -90,6 +90,20 @@ describe('a watched node is never hurt', () => {
         expect((await feedOf(world, id, 2)).map(({ event }) => event)).to.deep.equal(['prepare', 'commit prepared'])
     })
 
+    it('goes on with a publication that was made anew', async () => {
+        await watch('b')
+        await streams(world, 'b')
+        await world.node('b', 'drop publication pglobalxact')
+        await until('that is told', async () => /publication "pglobalxact" does not exist/.test((await watched(world, 'b'))!.message ?? ''))
+        await world.transfer(client, 1, ['b'])
+        await client.query('commit')
+        await world.node('b', 'create publication pglobalxact for all tables')
+        await streams(world, 'b')
+        const id = await world.transfer(client, 1, ['b'])
+        await client.query('commit')
+        await feedOf(world, id, 2)
+    })
+
     it('does not wait for ever where a prepared transaction has locked a catalog table: it says which, and goes on after it', async () => {
         await watch('b')
         await streams(world, 'b')

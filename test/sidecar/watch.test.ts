@@ -97,7 +97,7 @@ describe('a watched node', () => {
         expect(await changes(id, ", node => 'c'")).to.deep.equal([])
         const [plan] = await world.admin<{ at_stake: string }>('select * from pglobalxact.force_rollback($1)', [id])
         expect(plan!.at_stake).to.contain(
-            'changes 4 rows (insert public.note 1, update public.note 1, delete public.note 1, update public.account 1)'
+            'changes 4 rows (delete public.note 1, insert public.note 1, update public.account 1, update public.note 1)'
         )
         await client.query('rollback')
         await feedOf(world, id, 2)
