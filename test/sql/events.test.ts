@@ -26,7 +26,11 @@ describe('events for consumers', () => {
         world = await World.create({ name: 'events' })
         reader = await world.connect('watcher')
     })
-    after(() => world?.destroy())
+    after(async () => {
+        // A database in which a branch is still prepared cannot be dropped.
+        await world?.settled()
+        await world?.destroy()
+    })
 
     /** A new one, which watcher may read. */
     async function consumer(): Promise<string> {

@@ -36,7 +36,11 @@ describe(`the number of a set (PGLOBALXACT_FUZZ_SEED=${SEED})`, () => {
         await world.sql(`${table} app`)
         for (const name of world.nodes.keys()) await world.node(name, `${table} node_app`)
     })
-    after(() => world?.destroy())
+    after(async () => {
+        // A database in which a branch is still prepared cannot be dropped.
+        await world?.settled()
+        await world?.destroy()
+    })
 
     async function visit(client: Client, place: string, writes: boolean): Promise<number> {
         if (place === 'here')
