@@ -40,8 +40,8 @@ describe('a look at many sets', () => {
     it('reads them in portions, the oldest first, and loses none of those that are committed meanwhile', async () => {
         await world.settled()
         await world.sidecar!.stop()
+        const made: string[] = []
         for (const since of [null, (await portion(null, null))[0]!.snapshot]) {
-            const made: string[] = []
             const add = async (count: number): Promise<void> => {
                 for (let n = 0; n < count; n++) made.push(await addRow(world, client))
             }

@@ -31,7 +31,14 @@ function slowNode(catalog?: Catalog) {
         scan: () =>
             new Promise<Scan>((done, fail) => scans.push({ answer: (scan = NOTHING) => done(scan), fail: () => fail(new Error('gone')) }))
     }
-    const resolver = { sweep: () => Promise.resolve(), pendingOn: () => [], writeBack: () => Promise.resolve(), committedOn: () => [] }
+    const resolver = {
+        hasStarted: true,
+        find: () => undefined,
+        sweep: () => Promise.resolve(),
+        pendingOn: () => [],
+        writeBack: () => Promise.resolve(),
+        committedOn: () => []
+    }
     const log = createLog((line) => logged.push(line))
     const keeper = new Keeper(node as unknown as Node, {
         coordinator: '0badcafe',
