@@ -37,7 +37,10 @@ describe('sql/psqlrc', () => {
         prepared: 'place',
         status: 'sidecar',
         history: 'what',
-        requests: 'kind'
+        requests: 'kind',
+        lock_waits: 'waits_for',
+        deadlocks: 'victim',
+        watched: 'slot'
     }))
         it(`has :${name}`, async () => {
             const answer = await session.send(`:${name}`)
