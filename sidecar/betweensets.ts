@@ -11,7 +11,7 @@ import { nodeSql } from './sqlfiles'
 import { describeProblem, messageOf } from './sqlstate'
 
 const OWN_PREPARED = nodeSql('own_prepared')
-const AGAIN = 1 // ms between looks at a node that has not carried everything out yet
+export const AGAIN = 1 // ms between looks at a node that has not carried everything out yet
 const NAMED = 5
 
 /** A node that takes part, and a session there that is in no transaction. */
@@ -27,6 +27,14 @@ export interface Order {
     readonly limit: number
     /** What is decided about branches, while the gate is open. */
     readonly decide: (node: number, gids: readonly string[], xids: readonly string[]) => Promise<readonly Verdict[]>
+}
+
+/** What else is done while the gate is closed. */
+export interface Around<T> {
+    /** When all that is decided is carried out, before `work`. */
+    readonly ready?: (gate: Gate) => Promise<void>
+    /** After it, in the gate's own transaction, which it may commit: in place of the proof that the gate was closed up to here. Throws if it was not. */
+    readonly seal?: (gate: Gate, result: T) => Promise<void>
 }
 
 export interface Moment<T> {
@@ -49,7 +57,12 @@ export interface Moment<T> {
  * Nothing of it rests on what this process remembers of its sets: P and R are read anew. Were R read before P, or P before
  * 1, a set could be decided between the two, and be finished on one node before `work` and on another behind it.
  */
-export async function betweenSets<T>(order: Order, places: readonly Place[], work: () => Promise<T>): Promise<Moment<T>> {
+export async function betweenSets<T>(
+    order: Order,
+    places: readonly Place[],
+    work: () => Promise<T>,
+    { ready, seal }: Around<T> = {}
+): Promise<Moment<T>> {
     const { connection, limit } = order
     // Once with the gate open: nobody is to be held up for what cannot be finished anyway.
     await Promise.all(places.map((place) => refuseTrouble(order, place)))
@@ -59,10 +72,11 @@ export async function betweenSets<T>(order: Order, places: readonly Place[], wor
     try {
         const done = async (): Promise<T> => {
             await Promise.all(places.map((place) => carriedOut(order, gate, place)))
+            await ready?.(gate)
             return work()
         }
         result = await inTime(gate, limit, done())
-        await gate.prove()
+        await (seal === undefined ? gate.prove() : inTime(gate, limit, seal(gate, result)))
     } finally {
         held = await gate.open()
     }

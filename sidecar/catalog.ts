@@ -6,6 +6,7 @@ import type { SetKey } from './protocol'
 import {
     setsOf,
     type BranchStatusRow,
+    type CommittedBranch,
     type CompleteRow,
     type DatedEntry,
     type DecidedSet,
@@ -18,6 +19,7 @@ import {
     type Look,
     type LookRow,
     type NodeStatusRow,
+    type PointStanding,
     type Request,
     type Unrecorded,
     type Verdict,
@@ -271,6 +273,29 @@ export class Catalog {
 
     async noteGate(closedAt: string, held: number, purpose: string): Promise<void> {
         await this.ask('select pglobalxact._note_gate($1, $2, $3)', [closedAt, `${held} ms`, purpose])
+    }
+
+    brokenPoints(): Promise<readonly { readonly id: string; readonly nodes: readonly number[] }[]> {
+        return this.rows('select id, nodes from pglobalxact._broken_points()', [])
+    }
+
+    async giveUpPoint(id: string): Promise<void> {
+        await this.ask('select pglobalxact._give_up_point($1)', [id])
+    }
+
+    /** How this database stands to a restore point. */
+    async point(id: string): Promise<PointStanding | undefined> {
+        return (await this.rows<PointStanding>('select * from pglobalxact._point($1)', [id]))[0]
+    }
+
+    async reconciled(id: string, node: number, timeline: string): Promise<void> {
+        await this.ask('select pglobalxact._reconciled($1, $2, $3)', [id, node, timeline])
+    }
+
+    committedAfter(manifest: unknown): Promise<readonly CommittedBranch[]> {
+        return this.rows<CommittedBranch>('select set_id, number, node, branch_xid::text, timeline from pglobalxact.committed_after($1)', [
+            JSON.stringify(manifest)
+        ])
     }
 
     async loseNode(node: number, by: string, reason: string): Promise<void> {

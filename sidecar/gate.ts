@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client } from 'pg'
+import { Client, type QueryResultRow } from 'pg'
 import type { ConnectionConfig } from './connection'
 import type { Prepared } from './node'
 import type { Verdict } from './records'
@@ -59,25 +59,40 @@ export class Gate {
     }
 
     get timeLeft(): number {
-        return this.limit - (performance.now() - this.began)
+        return this.limit - this.closedFor
+    }
+
+    /** Milliseconds. */
+    get closedFor(): number {
+        return performance.now() - this.began
     }
 
     /** What is decided about branches that were seen prepared on a node, with the gate closed. */
     async decide(node: number, branches: readonly Pick<Prepared, 'gid' | 'xid'>[]): Promise<readonly Verdict[]> {
         const values = [node, branches.map(({ gid }) => gid), branches.map(({ xid }) => xid)]
-        const decided = this.client.query<Verdict>('select * from pglobalxact._decide($1, $2, $3)', values)
-        return (await decided.catch((error: unknown) => Promise.reject(lost(this.limit, error)))).rows
+        return this.ask<Verdict>('select * from pglobalxact._decide($1, $2, $3)', values)
+    }
+
+    /** Rows of a query in the gate's transaction. */
+    async ask<T extends QueryResultRow>(sql: string, values: unknown[] = []): Promise<readonly T[]> {
+        const answer = this.client.query<T>(sql, values)
+        return (await answer.catch((error: unknown) => Promise.reject(lost(this.limit, error)))).rows
     }
 
     /** Returns if it was closed all the while: the same transaction still holds its locks. */
     async prove(): Promise<void> {
-        await this.client.query('select 1').catch((error: unknown) => Promise.reject(lost(this.limit, error)))
+        await this.ask('select 1')
+    }
+
+    /** Opens it with what was written in its transaction: no set commits before that is committed. */
+    async commit(): Promise<void> {
+        await this.ask('commit')
     }
 
     /** Returns for how many milliseconds commits were held. */
     async open(): Promise<number> {
         await this.client.query('rollback').catch(() => undefined)
-        const held = performance.now() - this.began
+        const held = this.closedFor
         destroy(this.client)
         return held
     }

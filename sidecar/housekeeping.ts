@@ -21,6 +21,8 @@ interface Parts {
     readonly journal: Journal
     readonly lookedAt: () => Date
     readonly complain: (what: string) => void
+    /** Of restore points that were broken off. */
+    readonly tidy: (catalog: Catalog, acting: Acting) => void
 }
 
 /** What an acting sidecar does about once a second, whether there are sets or not. */
@@ -82,6 +84,7 @@ export class Housekeeping {
         await journal.flush(catalog)
         await acting.nodes.refresh(catalog)
         void acting.state.tidy()
+        this.parts.tidy(catalog, acting)
         const problem = acting.state.problem ?? ''
         if (now - this.last.heartbeat > HEARTBEAT || problem !== this.last.problem) {
             this.last.heartbeat = now

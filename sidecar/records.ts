@@ -25,6 +25,22 @@ export interface FinishedBranch {
     readonly complete_at: string
 }
 
+/** As sql/sidecar/_point.sql has it. */
+export interface PointStanding {
+    readonly standing: 'restored' | 'went on' | 'failed'
+    /** By node number: the time line on which it was found restored. */
+    readonly reconciled: Readonly<Record<string, string>>
+}
+
+/** A branch of a set that was committed after a restore point: a row of committed_after(). */
+export interface CommittedBranch {
+    readonly set_id: string
+    readonly number: number
+    readonly node: string | null
+    readonly branch_xid: string | null
+    readonly timeline: string | null
+}
+
 /** A set in the state files of which the coordinator has no commit record. */
 export interface Unrecorded {
     readonly set_id: string

@@ -6,6 +6,7 @@ import type { FaultPoints } from './fault'
 import type { Log } from './log'
 import type { Keeper } from './recovery'
 import type { Resolver } from './resolver'
+import type { RestorePoints } from './restorepoints'
 import type { Snapshots } from './snapshots'
 import type { StateFile } from './statefile'
 import type { Tally } from './tally'
@@ -34,6 +35,7 @@ export interface RequestParts {
     readonly detectDeadlocks: (mode: Mode, by: string) => Promise<unknown>
     readonly doctor: (complaint: Complaint) => Promise<unknown>
     readonly snapshots: Snapshots
+    readonly restorePoints: RestorePoints
 }
 
 /** An answer that becomes an ERROR in the psql of whoever asked. */

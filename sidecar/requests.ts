@@ -7,8 +7,10 @@ import { forget, loseNode } from './lose'
 import { itemOf } from './nodecheck'
 import { preparedNow } from './plan'
 import { lookAtPrepared } from './prepared'
-import type { Request } from './records'
+import type { CommittedBranch, Request } from './records'
+import { reconcile } from './reconcile'
 import { RequestError, UNKNOWN_OBJECT, unknownSet, WRONG_STATE, type RequestParts } from './request'
+import type { Manifest } from './restorepoints'
 import { messageOf, property, sqlstateOf } from './sqlstate'
 import type { Mode } from './waitgraph'
 import { keepChanges, unwatchNode, watchNode } from './watch/watchrequests'
@@ -84,6 +86,19 @@ export class Requests {
                 return this.parts.snapshots
                     .release(given['export'] === null ? undefined : text('export'))
                     .then((released) => ({ released }))
+            case 'create_restore_point':
+                return this.parts.restorePoints.create(this.parts, {
+                    name: text('name'),
+                    nodes: Array.isArray(given['nodes']) ? given['nodes'].map(String) : undefined,
+                    limit: Number(given['timeout']),
+                    by: text('by')
+                })
+            case 'reconcile':
+                return reconcile(this.parts, {
+                    manifest: given['manifest'] as Manifest,
+                    committed: Array.isArray(given['committed']) ? (given['committed'] as CommittedBranch[]) : undefined,
+                    by: text('by')
+                })
             case 'lock_waits':
                 return this.parts.lockWaits()
             case 'deadlocks':

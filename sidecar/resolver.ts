@@ -239,7 +239,11 @@ export class Resolver {
 
     /** Tells the coordinator which branches of unfinished sets are done: not at once, as most sets are complete by then. */
     tellProgress(): void {
-        const since = performance.now() - SLOW
+        this.tellAll(performance.now() - SLOW)
+    }
+
+    /** Of sets that it has in hand since before then, or of all. */
+    tellAll(since = Infinity): void {
         for (const set of this.sets.values()) if (!set.complete && set.since < since) this.results.addFates(set)
     }
 

@@ -18,6 +18,7 @@ import type { Introduction, Welcome } from './records'
 import { Refusal } from './refusal'
 import { replay, type Replayed } from './replay'
 import { Requests } from './requests'
+import { RestorePoints } from './restorepoints'
 import { serveMetrics } from './scrape'
 import type { Patient } from './sidecarcheck'
 import { Snapshots } from './snapshots'
@@ -44,6 +45,7 @@ export class Sidecar {
     private readonly lookout: Lookout
     private readonly housekeeping: Housekeeping
     private readonly snapshots: Snapshots
+    private readonly restorePoints: RestorePoints
     private readonly deadlocks: Deadlocks
     private stopping = false
     private complaint = ''
@@ -59,6 +61,7 @@ export class Sidecar {
     ) {
         this.connection = { ...coordinatorConnection(config), query_timeout: Math.max(LEAST_PATIENCE, PATIENCE * config.nodeTimeout) }
         this.snapshots = new Snapshots(this.connection, (exports) => this.tally.snapshotsHeld(exports))
+        this.restorePoints = new RestorePoints(this.connection)
         this.doorbell = new Doorbell(this.connection, log)
         this.journal = new Journal(log)
         this.lookout = new Lookout({ doorbell: this.doorbell, log, scanInterval: config.scanInterval })
@@ -68,6 +71,8 @@ export class Sidecar {
             doorbell: this.doorbell,
             journal: this.journal,
             lookedAt: () => this.lookout.lookedAt,
+            tidy: (catalog, { coordinator, nodes }) =>
+                void this.restorePoints.tidy({ catalog, coordinator, keepers: nodes.keepers, config, log }),
             complain: (what) => this.complain(what)
         })
     }
@@ -152,6 +157,7 @@ export class Sidecar {
             await this.fault.at('after replay')
             await acting.nodes.refresh(catalog)
             await acting.watches.refresh(catalog)
+            this.restorePoints.distrust()
             const over = (): boolean => this.catalog !== catalog || this.stopping
             const house = this.housekeeping.keep(catalog, acting, over)
             const watch = this.deadlocks.keep(catalog, acting, over)
@@ -242,6 +248,7 @@ export class Sidecar {
             refreshNodes: () => acting.nodes.refresh(catalog),
             config: this.config,
             snapshots: this.snapshots,
+            restorePoints: this.restorePoints,
             connection: this.connection,
             lockWaits: () => this.deadlocks.waits(catalog, acting),
             deadlocks: () => this.deadlocks.cycles(catalog, acting),

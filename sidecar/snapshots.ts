@@ -23,7 +23,7 @@ interface Export {
     readonly expiry: NodeJS.Timeout
 }
 
-const COORDINATOR = '(coordinator)'
+export const COORDINATOR = '(coordinator)'
 const GRACE = 30_000 // ms behind the expiry after which a server ends the session by itself, should this process not
 const GOODBYE = 2000 // ms
 
@@ -137,7 +137,7 @@ export class Snapshots {
 }
 
 /** PostgreSQL 17 can end a transaction for its length, and a role or a database may have that set. */
-async function unhurried(session: Client): Promise<Client> {
+export async function unhurried(session: Client): Promise<Client> {
     await session.query("select set_config(s.name, '0', false) from pg_catalog.pg_settings s where s.name = 'transaction_timeout'")
     return session
 }
@@ -157,7 +157,7 @@ async function goodbye(session: Client): Promise<void> {
     destroy(session)
 }
 
-function chosen({ keepers }: RequestParts, names: readonly string[] | undefined): readonly Keeper[] {
+export function chosen({ keepers }: Pick<RequestParts, 'keepers'>, names: readonly string[] | undefined): readonly Keeper[] {
     const usable = [...keepers.values()].filter(({ node }) => node.address.active && !node.address.lost)
     for (const name of names ?? []) {
         if (!usable.some(({ node }) => node.address.name === name))
@@ -172,7 +172,7 @@ function chosen({ keepers }: RequestParts, names: readonly string[] | undefined)
         .sort((a, b) => a.node.address.name.localeCompare(b.node.address.name))
 }
 
-function away({ resolver }: RequestParts, { node }: Keeper, reason: unknown): RequestError {
+export function away({ resolver }: Pick<RequestParts, 'resolver'>, { node }: Keeper, reason: unknown): RequestError {
     const { name, number } = node.address
     const gids = resolver.pendingOn(number).map(({ facts }) => facts.gid)
     const open =

@@ -9,7 +9,9 @@ declare
     own constant text := (select c.id from pglobalxact.coordinator c);
     allowed boolean;
     elected boolean := false;
+    stale boolean := false;
     said text;
+    point pglobalxact.restore_point;
 begin
     if pg_is_in_recovery() then
         return jsonb_build_object('acting', false, 'note', 'this server is a standby: waiting for its promotion');
@@ -20,8 +22,13 @@ begin
         insert into pglobalxact.home (id, reason) select _hello.home, 'first sidecar of this coordinator'
         where not exists (select from pglobalxact.home) on conflict do nothing;
         allowed := exists (select from pglobalxact.home h where h.id = _hello.home);
+        -- State files that are older than a restore know of decisions that came after the point: here they are none, and carrying them out would
+        -- commit on the nodes what the coordinator has not.
+        point := pglobalxact._restored_to();
+        stale := allowed and belongs_to is not null and point.id is not null
+                 and not exists (select from pglobalxact.home h where h.id = _hello.home and h.allowed_at > point.begun_at);
     end if;
-    if allowed then
+    if allowed and not stale then
         -- One election at a time (only this role may lock the table), then no two can win under different spares. A stranger
         -- who squats on the lock is passed over.
         lock table pglobalxact.sidecar in share row exclusive mode;
@@ -36,6 +43,9 @@ begin
         when not allowed then format(
             E'home %s is not allowed to act for this coordinator:\nthis is either a new host (then run: select pglobalxact.adopt(''reason'');)\n'
             'or a copy of the database whose original still lives (then leave it, or uninstall pglobalxact here)', home)
+        when stale then format(
+            E'this database was restored to restore point "%s", and state directory %s is from before:\nwhat it has on file was decided later, and is not decided here. '
+            'Start the sidecar with a new, empty directory (then run: select pglobalxact.adopt(''restored'');)', point.name, state_directory)
         when not elected and not exists (select from pglobalxact._sidecar_pid()) then format(
             'the locks by which a sidecar is elected are held by others: %s', coalesce(pglobalxact._holder('acting', 0), 'holder unknown'))
         when not elected then format('another sidecar acts for this coordinator: %s', coalesce(pglobalxact._holder('acting', 0), 'holder unknown'))
