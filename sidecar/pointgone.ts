@@ -3,7 +3,8 @@ import type { CommittedBranch } from './records'
 import type { Keeper } from './recovery'
 import type { Row, Site } from './pointsite'
 import type { RequestParts } from './request'
-import type { Manifest, PointServer } from './restorepoints'
+import type { PointServer } from './pointwrite'
+import type { Manifest } from './restorepoints'
 
 /**
  * The node was restored to the point, the coordinator was not: sets that it committed later, with a branch on that node. The

@@ -4,7 +4,8 @@ import { gidPattern } from './protocol'
 import type { PointStanding, Verdict } from './records'
 import type { Keeper } from './recovery'
 import type { RequestParts } from './request'
-import type { Manifest, PointServer } from './restorepoints'
+import type { PointServer } from './pointwrite'
+import type { Manifest } from './restorepoints'
 import { nodeSql } from './sqlfiles'
 
 const STATE = nodeSql('point_state')
@@ -37,7 +38,7 @@ export async function lookAt(
     { id }: Manifest,
     server: PointServer,
     { node }: Keeper,
-    { reconciled }: PointStanding
+    reconciled: PointStanding['reconciled']
 ): Promise<Site> {
     const number = server.number!
     const [now] = await node.lookOnce<{ timeline: string; system_identifier: string; marked: boolean }>(STATE, [

@@ -4,7 +4,8 @@ import type { CommittedBranch, PointStanding, Verdict } from './records'
 import type { Keeper } from './recovery'
 import { RequestError, WRONG_STATE, type RequestParts } from './request'
 import { findGone } from './pointgone'
-import type { Manifest, PointServer } from './restorepoints'
+import type { PointServer } from './pointwrite'
+import type { Manifest } from './restorepoints'
 import { COORDINATOR } from './snapshots'
 import { describeProblem } from './sqlstate'
 
@@ -38,8 +39,10 @@ export async function reconcile(parts: RequestParts, order: Order): Promise<read
     const point = await standing(parts, manifest)
     await parts.refreshNodes()
     const there = manifest.servers.filter(({ number }) => number !== null)
-    const rows = await Promise.all(there.map((server) => settle(parts, order, point, server)))
-    const elsewhere = order.committed === undefined || point.standing !== 'restored' ? [] : await missing(parts, manifest, order.committed)
+    const settled: Settled[] = []
+    const rows = await Promise.all(there.map((server) => settle(parts, order, point, server, settled)))
+    settled.sort((one, other) => there.indexOf(one.server) - there.indexOf(other.server))
+    const elsewhere = order.committed === undefined || point.standing !== 'restored' ? [] : await missing(parts, settled, order.committed)
     const result = [
         { server: COORDINATOR, set_id: null, state: WORD[point.standing], result: '' },
         ...rows.flat(),
@@ -55,6 +58,13 @@ export async function reconcile(parts: RequestParts, order: Order): Promise<read
         `restore point "${manifest.name}": ${states.join(', ')}; ${found} sets named`
     )
     return result
+}
+
+/** A node that could be asked. */
+interface Settled {
+    readonly server: PointServer
+    readonly keeper: Keeper
+    readonly site: Site
 }
 
 const WORD = { restored: 'restored', 'went on': 'not restored', failed: 'failed' } as const
@@ -73,7 +83,13 @@ async function standing({ catalog }: RequestParts, { id, name }: Manifest): Prom
     )
 }
 
-async function settle(parts: RequestParts, order: Order, point: PointStanding, server: PointServer): Promise<readonly Row[]> {
+async function settle(
+    parts: RequestParts,
+    order: Order,
+    { standing: here, reconciled }: PointStanding,
+    server: PointServer,
+    settled: Settled[]
+): Promise<readonly Row[]> {
     const row = (state: string, result: string): Row => ({ server: server.node, set_id: null, state, result })
     const keeper = parts.keepers.get(server.number!)
     if (keeper === undefined) return [row('away', 'no node any more')]
@@ -82,33 +98,29 @@ async function settle(parts: RequestParts, order: Order, point: PointStanding, s
         const { result } = await keeper.look(true)
         if (result !== 'ok') return [row('away', result)]
     }
-    const site = await lookAt(parts, order.manifest, server, keeper, point)
-    const { state } = site
-    if (state === 'another server')
-        return [row(state, 'not the server of the manifest, nor restored from a base backup of it: nothing is known of it')]
-    if (state === 'elsewhere')
-        return [row(state, 'on another time line, but not at this restore point: nothing is proved'), ...left(server, site.branches, '')]
-    if (state === 'not restored')
-        return point.standing === 'restored'
-            ? [
-                  row(
-                      state,
-                      'may have sets that were committed after the point and are missing on the coordinator; its last state would tell (committed_after)'
-                  ),
-                  ...left(server, site.branches, '; the coordinator may have committed it after the restore point')
-              ]
-            : [row(state, '')]
+    const site = await lookAt(parts, order.manifest, server, keeper, reconciled)
+    settled.push({ server, keeper, site })
+    if (site.state !== 'restored') {
+        const more =
+            site.state === 'not restored' && here === 'restored' ? '; the coordinator may have committed it after the restore point' : ''
+        const ahead = site.state === 'not restored' && here === 'restored' ? MAY_BE_AHEAD : ''
+        return [row(site.state, NOT_THERE[site.state] || ahead), ...left(server, site.branches, more)]
+    }
     const rows =
-        point.standing === 'restored'
+        here === 'restored'
             ? await rollBack(parts, order, server, keeper, site)
             : await findGone(parts, order.manifest, server, keeper, site)
     await site.settled()
-    const [named, kept] = [
-        rows.filter(({ set_id }) => set_id !== null).length,
-        rows.filter(({ state: one }) => one === 'left alone').length
-    ]
-    return [row(state, `${named} sets named${kept > 0 ? `, ${kept} of them left alone` : ''}`), ...rows]
+    return [row(site.state, rows.length === 0 ? 'nothing is left open' : `${rows.length} sets named`), ...rows]
 }
+
+const MAY_BE_AHEAD =
+    'may have sets that were committed after the point and are missing on the coordinator: committed_after() of its last state names them'
+const NOT_THERE = {
+    'not restored': '',
+    elsewhere: 'on another time line, and not known to have been at this point: nothing is proved',
+    'another server': 'not the server of the manifest, nor made from its base backup: nothing is proved'
+} as const
 
 /** Coordinator and node are both at the point: what nobody can decide was decided by nobody. */
 async function rollBack(
@@ -126,18 +138,26 @@ async function rollBack(
         await keeper.look(true)
     }
     const still = new Set((await site.look()).map(({ gid }) => gid))
-    const done = mine.map(({ gid }): Row => {
-        const problem = still.has(gid) ? keeper.problemOf(gid) : undefined
-        const result = !still.has(gid)
-            ? 'undecided at the restore point'
-            : `undecided at the restore point, tried again${problem === undefined ? '' : `: ${describeProblem(problem)}`}`
-        return { server: server.node, set_id: setOf(gid), state: still.has(gid) ? 'to be rolled back' : 'rolled back', result }
-    })
+    const outcomeOf = (gid: string): Row => {
+        const row = { server: server.node, set_id: setOf(gid) }
+        if (!still.has(gid)) return { ...row, state: 'rolled back', result: UNDECIDED }
+        const problem = keeper.problemOf(gid)
+        return {
+            ...row,
+            state: 'to be rolled back',
+            result: `${UNDECIDED}; ${problem === undefined ? 'tried again' : describeProblem(problem)}`
+        }
+    }
+    const done = mine.map(({ gid }) => outcomeOf(gid))
     const late = open
         .filter((one) => !mine.includes(one))
         .map((one) => ({ ...one, reason: 'prepared there after the restore point, by another coordinator or its last state' }))
-    return [...done, ...left(server, [...late, ...site.branches.filter(({ verdict }) => verdict !== 'lost')], '')]
+    // By the decision rule, and the node would not.
+    const refused = site.branches.filter(({ gid, verdict }) => verdict === 'rollback' && still.has(gid)).map(({ gid }) => outcomeOf(gid))
+    return [...done, ...refused, ...left(server, [...late, ...site.branches.filter(({ verdict }) => verdict !== 'lost')], '')]
 }
+
+const UNDECIDED = 'undecided at the restore point'
 
 const setOf = (gid: string): string => {
     const part = parseGid(gid)
@@ -158,37 +178,37 @@ function outside({ keepers }: RequestParts, { servers }: Manifest): readonly Row
         .map(({ name }) => ({ server: name, set_id: null, state: 'left out', result: 'not part of this restore point' }))
 }
 
-/** Sets that the old coordinator committed after the point, and this one has not: where they are committed all the same. */
-async function missing(parts: RequestParts, { servers }: Manifest, committed: readonly CommittedBranch[]): Promise<readonly Row[]> {
-    const rows: Row[] = []
-    for (const { number, node: name } of servers) {
-        const keeper = number === null ? undefined : parts.keepers.get(number)
-        const mine = committed.filter((one) => one.number === number && one.branch_xid !== null)
-        if (keeper === undefined || mine.length === 0) continue
-        const row = (set_id: string, state: string, result: string): Row => ({ server: name, set_id, state, result })
-        const scan = await keeper.node.scan().catch(() => undefined)
-        const sure = mine.filter(({ timeline }) => timeline === scan?.timeline)
-        const found = await keeper.node
-            .stillCommitted(
+/**
+ * Sets that the old coordinator committed after the point, and of which this one has no record: what is there of them. On a node that was
+ * restored nothing is, as they were undecided at the point. On one that was not, its own word counts, if it is of the same time line.
+ */
+async function missing(parts: RequestParts, settled: readonly Settled[], committed: readonly CommittedBranch[]): Promise<readonly Row[]> {
+    const unrecorded = await parts.catalog.unrecorded([...new Set(committed.map(({ set_id }) => set_id))])
+    const told = new Map(unrecorded.map((one) => [one.set_id, one.told]))
+    const rows = await Promise.all(
+        settled.map(async ({ server, site, keeper }) => {
+            const mine = committed.filter(({ number, set_id }) => number === server.number && told.has(set_id))
+            const sure =
+                site.state === 'not restored' ? mine.filter((one) => one.branch_xid !== null && one.timeline === site.timeline) : []
+            const found = await keeper.node.stillCommitted(
                 sure.map((one) => one.branch_xid!),
                 sure.map((one) => one.set_id)
             )
-            .catch(() => [])
-        const there = new Set(found.filter(({ status }) => status === 'committed').map(({ gid }) => gid))
-        for (const { set_id } of mine) {
-            if (there.has(set_id))
-                rows.push(row(set_id, 'mixed', 'committed there after the restore point, and missing on the coordinator'))
-            else if (!sure.some((one) => one.set_id === set_id))
-                rows.push(row(set_id, 'gone', 'committed after the restore point, on a time line that the node has left'))
-            else rows.push(row(set_id, 'not proved', 'committed after the restore point; nothing is known of it there'))
-        }
-    }
-    for (const set of new Set(rows.filter(({ state }) => state === 'mixed').map(({ set_id }) => set_id!)))
-        await parts.catalog.noteEvent(
-            'contradiction',
-            set,
-            undefined,
-            'committed on nodes after the restore point to which the coordinator was restored, and missing on it'
-        )
-    return rows
+            const status = new Map(found.map((one) => [one.gid, one.status]))
+            return mine.map(({ set_id }): Row => {
+                const what = WHAT[site.state === 'restored' ? 'aborted' : (status.get(set_id) ?? '')] ?? UNPROVED
+                return { server: server.node, set_id, ...what }
+            })
+        })
+    )
+    const mixed = rows.flat().filter(({ set_id, state }) => state === 'mixed' && told.get(set_id!) === false)
+    for (const set of new Set(mixed.map(({ set_id }) => set_id!))) await parts.catalog.noteEvent('contradiction', set, undefined, AHEAD)
+    return rows.flat()
+}
+
+const AHEAD = 'committed on nodes after the restore point to which the coordinator was restored, and missing on it'
+const UNPROVED = { state: 'not proved', result: 'committed after the restore point; nothing is proved of it here' }
+const WHAT: Readonly<Record<string, { readonly state: string; readonly result: string }>> = {
+    committed: { state: 'mixed', result: 'committed here after the restore point, and missing on the coordinator' },
+    aborted: { state: 'gone', result: 'committed after the restore point, and not here' }
 }

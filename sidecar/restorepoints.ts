@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
-import { AGAIN, betweenSets, onNode, type Place } from './betweensets'
+import { AGAIN, betweenSets } from './betweensets'
 import type { ConnectionConfig } from './connection'
 import { coordinatorSession, tooLate, type Gate } from './gate'
-import { markOf, removeMark, sessionNameOf } from './marks'
+import { removeMark, sessionNameOf } from './marks'
+import { write, type Facts, type NodeSite, type PointServer, type Site } from './pointwrite'
 import type { Keeper } from './recovery'
 import { RequestError, WRONG_STATE, type RequestParts } from './request'
 import { connectToNode, destroy } from './session'
@@ -19,22 +20,6 @@ export interface PointOrder {
     /** Milliseconds that commits of sets may be held. */
     readonly limit: number
     readonly by: string
-}
-
-/** A server at a restore point. */
-export interface PointServer {
-    readonly node: string
-    /** Null: the coordinator. */
-    readonly number: number | null
-    readonly lsn: string
-    readonly timeline: string
-    readonly system_identifier: string
-    /** By the server's clock, right after it. */
-    readonly at: string
-    readonly archiving: boolean
-    /** Of a node: an xid that it handed out before the restore point, and one that it handed out after it. */
-    readonly xid_before?: string
-    readonly xid_after?: string
 }
 
 /** What is to be known of a restore point when servers have been restored to it: reconcile.ts. */
@@ -53,26 +38,7 @@ export interface Manifest {
     readonly open: readonly string[]
 }
 
-interface Facts {
-    readonly login: string
-    readonly may: boolean
-    readonly standby: boolean
-    readonly wal_level: string
-    readonly archiving: boolean
-    readonly system_identifier: string
-}
-
-interface Site extends Facts {
-    readonly name: string
-    readonly client: Client
-}
-
-interface NodeSite extends Site, Place {}
-
 const FACTS = nodeSql('point_facts')
-const WRITE =
-    'select lsn::text, left(pg_walfile_name(lsn), 8) as timeline, clock_timestamp()::text as at from pg_create_restore_point($1) as lsn'
-const XID = 'select pg_current_xact_id()::text as xid'
 const NOT_ALLOWED = '42501'
 
 /**
@@ -146,14 +112,19 @@ export class RestorePoints {
                 decide: catalog.decide.bind(catalog)
             }
             let manifest: Manifest | undefined
-            const { closedAt, held } = await betweenSets(gate, nodes, () => write(parts, id, order, sites), {
-                ready: (closed) => writtenBack(parts, closed, order.limit, keepers),
-                seal: async (closed, servers) => {
-                    manifest = await describe(parts, id, order.name, closed, servers)
-                    await closed.ask('select pglobalxact._complete_restore_point($1, $2)', [id, JSON.stringify(manifest)])
-                    await closed.commit()
+            const { closedAt, held } = await betweenSets(
+                gate,
+                nodes,
+                () => write({ ...order, id, coordinator: parts.coordinator }, sites),
+                {
+                    ready: (closed) => writtenBack(parts, closed, order.limit, keepers),
+                    seal: async (closed, servers) => {
+                        manifest = await describe(parts, id, order.name, closed, servers)
+                        await closed.ask('select pglobalxact._complete_restore_point($1, $2)', [id, JSON.stringify(manifest)])
+                        await closed.commit()
+                    }
                 }
-            })
+            )
             parts.tally.gateHeld(held)
             parts.log.info('restore point written', { name: order.name, servers: manifest!.servers.length, held_ms: held.toFixed(1) })
             await catalog.noteGate(closedAt.toISOString(), held, `create_restore_point ${order.name}`).catch(() => undefined)
@@ -230,45 +201,6 @@ async function writtenBack({ resolver }: RequestParts, gate: Gate, limit: number
         await resolver.writeBack()
         await sleep(AGAIN)
     }
-}
-
-/** Steps 1 to 4. */
-async function write(
-    { coordinator: own }: RequestParts,
-    id: string,
-    { name, by }: PointOrder,
-    { coordinator, nodes }: { readonly coordinator: Site; readonly nodes: readonly NodeSite[] }
-): Promise<readonly PointServer[]> {
-    const numbers = nodes.map(({ keeper }) => keeper.node.address.number)
-    await coordinator.client.query('select pglobalxact._begin_restore_point($1, $2, $3, $4)', [id, name, by, numbers])
-    const gidAt = (at: number): string => markOf({ coordinator: own, id }, numbers[at]!)
-    const before = await Promise.all(nodes.map((site, at) => onNode(site.name, mark(site.client, gidAt(at)))))
-    const [here, ...there] = await Promise.all([point(coordinator, name), ...nodes.map((site) => onNode(site.name, point(site, name)))])
-    const after = await Promise.all(nodes.map((site, at) => onNode(site.name, unmark(site.client, gidAt(at)))))
-    return [
-        { ...here!, number: null },
-        ...there.map((one, at) => ({ ...one, number: numbers[at]!, xid_before: before[at]!, xid_after: after[at]! }))
-    ]
-}
-
-async function mark(client: Client, gid: string): Promise<string> {
-    await client.query('begin')
-    const { rows } = await client.query<{ xid: string }>(XID)
-    const { command } = await client.query(`prepare transaction '${gid}'`)
-    if (command !== 'PREPARE') throw new Error(`its mark could not be prepared: the answer was ${command}`)
-    return rows[0]!.xid
-}
-
-async function point({ client, name: node, system_identifier, archiving }: Site, name: string): Promise<Omit<PointServer, 'number'>> {
-    const { rows } = await client.query<Pick<PointServer, 'lsn' | 'timeline' | 'at'>>(WRITE, [name])
-    return { node, ...rows[0]!, system_identifier, archiving }
-}
-
-/** The record that it is rolled back is flushed, and with it the restore point before it. */
-async function unmark(client: Client, gid: string): Promise<string> {
-    const { rows } = await client.query<{ xid: string }>(XID)
-    await client.query(`rollback prepared '${gid}'`)
-    return rows[0]!.xid
 }
 
 async function describe(

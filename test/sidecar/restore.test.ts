@@ -1,9 +1,8 @@
 import { expect } from 'chai'
 import { refused } from '../support/refused'
 import { until } from '../support/wait'
-import { Ground } from './restore/ground'
-
-const STATES = ({ server, state }: { readonly server: string; readonly state: string }): string => `${server} ${state}`
+import { Ground, STATES } from './restore/ground'
+import { SnapshotLoad } from './snapshots/load'
 
 describe('a restore point of many servers', () => {
     let ground: Ground
@@ -75,7 +74,8 @@ describe('a restore point of many servers', () => {
 
         const stale = world.launchSidecar()
         await stale.waitForLog(/was restored to restore point "all".*new, empty directory/)
-        expect(await world.prepared()).to.deep.equal([undecided.gid])
+        expect([await ground.marks(), await world.prepared()].map((gids) => gids.length)).to.deep.equal([2, 3])
+        expect(await world.prepared()).to.include(undecided.gid)
         await stale.stop()
         await ground.adopt()
         expect((await world.admin('select name, state, manifest from pglobalxact.restore_points()'))[0]).to.deep.equal({
@@ -101,112 +101,36 @@ describe('a restore point of many servers', () => {
         expect((await ground.point('afterwards')).servers).to.have.lengthOf(3)
     })
 
-    it('settles what the decision rule leaves open: a branch of which the coordinator has lost the xid, if it was prepared at the point', async function () {
+    it('has under full load every set on all servers or on none, after they were restored to it', async function () {
         this.timeout(120_000)
         const { world, servers } = ground
         await ground.permit()
+        const load = await SnapshotLoad.start(world)
         await ground.backUp()
-        // As if by a session that got its xid in the instant in which the restore points were written: nothing of it is in the coordinator's WAL.
-        await world.withdraw('b')
-        const gidOf = async (more: number): Promise<string> =>
-            (
-                await world.sql<{ gid: string }>(
-                    "select format('pgx_%s_%s_%s_%s', c.id, x.xid, pglobalxact._nonce(c.id, x.xid, pg_postmaster_start_time()), n.number) as gid " +
-                        'from pglobalxact.coordinator c, pglobalxact.node n, (select (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + $1)::text::xid8 as xid) x ' +
-                        "where n.name = 'b'",
-                    [more]
-                )
-            )[0]!.gid
-        const [lost, later] = [await gidOf(1_000_000), await gidOf(1_000_001)]
-        await ground.prepare('b', lost, 81)
-        const manifest = await ground.point('lost')
+        const begun = load.committed
+        await ground.point('first')
+        const manifest = await ground.point('busy')
+        await until('sets commit again', () => load.committed > begun + 10)
+        await load.end()
+        await world.settled()
         await ground.archived()
         await world.sidecar!.stop()
-        await Promise.all(Object.values(servers).map((server) => server.restoreTo('lost')))
-        await world.node('b', 'grant node_app to node_sidecar')
-        await ground.prepare('b', later, 82)
+        await Promise.all(Object.values(servers).map((server) => server.restoreTo('busy')))
         await ground.adopt()
-        await until(
-            'both are left alone',
-            async () => (await world.sql("select from pglobalxact.branches() where state = 'left alone'")).length === 2
-        )
-        const rows = await ground.reconcile(manifest)
-        const about = (gid: string): unknown =>
-            rows.filter(({ set_id }) => gid.includes(String(set_id))).map(({ server, state }) => [server, state])
-        expect([about(lost), about(later)]).to.deep.equal([[['b', 'rolled back']], [['b', 'left alone']]])
-        expect(await world.prepared()).to.deep.equal([later])
-        await world.admin(
-            'select * from pglobalxact.force_rollback($1, reason => $2, confirm => confirm) from pglobalxact.force_rollback($1, reason => $2)',
-            [later, 'test']
-        )
-        await world.settled()
-    })
-
-    it('tells, of one node that was restored alone, which sets are gone there', async function () {
-        this.timeout(120_000)
-        const { world, servers } = ground
-        await ground.permit()
-        await ground.backUp()
-        const before = await ground.commit()
-        const prepared = await ground.enlisted('c', 91)
-        const manifest = await ground.point('one')
-        await prepared.client.query('commit')
-        await ground.gone(prepared.gid)
-        const after = [await ground.commit(), await ground.commit()]
-        await ground.archived()
-        await servers.c.restoreTo('one')
-        await until(
-            'the node is back',
-            async () => (await world.sql("select from pglobalxact.nodes() where node = 'c' and reachable")).length > 0
-        )
-        const rows = await ground.reconcile(manifest)
-        expect(rows.filter(({ set_id }) => set_id === null).map(STATES)).to.deep.equal([
-            '(coordinator) not restored',
-            'b not restored',
+        expect((await ground.reconcile(manifest)).filter(({ set_id }) => set_id === null).map(STATES)).to.deep.equal([
+            '(coordinator) restored',
+            'b restored',
             'c restored'
         ])
-        expect(rows.filter(({ set_id }) => set_id !== null).map(({ server, set_id, state }) => [server, set_id, state])).to.deep.equal(
-            after.map((set) => ['c', set, 'mixed'])
+        await world.settled()
+        const sums = await Promise.all([
+            world.sql('select sum(n)::text as n from pot'),
+            ...['b', 'c'].map((node) => world.node(node, 'select sum(n)::text as n from pot'))
+        ])
+        expect(sums.map((rows) => BigInt(String(rows[0]!['n']))).reduce((one, other) => one + other)).to.equal(load.total)
+        expect(load.failures).to.deep.equal([])
+        expect(await world.sql("select outcome from pglobalxact.commit_record where outcome is distinct from 'committed'")).to.deep.equal(
+            []
         )
-        expect(await ground.marks()).to.deep.equal([])
-        for (const set of after) expect(await ground.outcome(set)).to.equal('mixed')
-        // It was prepared at the point, and is committed again.
-        for (const set of [before, prepared.set]) expect(await ground.outcome(set)).to.equal('committed')
-        expect(await ground.rowsOf('c')).to.deep.equal([91])
-        for (const set of after) await world.admin('select pglobalxact.acknowledge($1, $2)', [set, 'test'])
-        await world.settled()
-    })
-
-    it('tells, of a coordinator that was restored alone, what its last state had committed on the nodes', async function () {
-        this.timeout(120_000)
-        const { world, servers } = ground
-        await ground.permit()
-        await ground.backUp()
-        const before = await ground.commit()
-        const manifest = await ground.point('alone')
-        const after = await ground.commit()
-        // A copy of its last state would be asked; here it still is the coordinator.
-        const committed = await world.admin('select * from pglobalxact.committed_after($1)', [JSON.stringify(manifest)])
-        expect(committed.map((row) => [row['set_id'], row['node']])).to.deep.equal([
-            [after, 'b'],
-            [after, 'c']
-        ])
-        await ground.archived()
-        await world.sidecar!.stop()
-        await servers.a.restoreTo('alone')
-        await ground.adopt()
-        const rows = await ground.reconcile(manifest, committed)
-        expect(rows.filter(({ set_id }) => set_id === null).map(STATES)).to.deep.equal([
-            '(coordinator) restored',
-            'b not restored',
-            'c not restored'
-        ])
-        expect(rows.filter(({ set_id }) => set_id !== null).map(({ server, set_id, state }) => [server, set_id, state])).to.deep.equal([
-            ['b', after, 'mixed'],
-            ['c', after, 'mixed']
-        ])
-        expect(await world.sql("select set_id from pglobalxact.event where kind = 'contradiction'")).to.deep.equal([{ set_id: after }])
-        expect(await ground.outcome(before)).to.equal('committed')
-        await world.settled()
     })
 })

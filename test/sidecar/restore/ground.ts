@@ -20,6 +20,8 @@ export interface Answer extends Readonly<Record<string, unknown>> {
 
 const TIMES = ['--scan-interval', '200', '--retry-cap', '500', '--node-timeout', '3000'] as const
 
+export const STATES = ({ server, state }: { readonly server: string; readonly state: string }): string => `${server} ${state}`
+
 /** A coordinator and two nodes that can be restored to a moment, and a restore point's rights. */
 export class Ground {
     private constructor(
@@ -131,7 +133,10 @@ export class Ground {
     }
 
     async destroy(): Promise<void> {
-        await this.world.destroy()
-        await Promise.all(Object.values(this.servers).map((server) => server.destroy()))
+        try {
+            await this.world.destroy()
+        } finally {
+            await Promise.all(Object.values(this.servers).map((server) => server.destroy()))
+        }
     }
 }
