@@ -111,7 +111,10 @@ async function settle(
             ? await rollBack(parts, order, server, keeper, site)
             : await findGone(parts, order.manifest, server, keeper, site)
     await site.settled()
-    return [row(site.state, rows.length === 0 ? 'nothing is left open' : `${rows.length} sets named`), ...rows]
+    return [
+        row(site.state, rows.length === 0 ? 'nothing is left open' : `${rows.length} ${rows.length === 1 ? 'set' : 'sets'} named`),
+        ...rows
+    ]
 }
 
 const MAY_BE_AHEAD =

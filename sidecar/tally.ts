@@ -60,7 +60,7 @@ export class Tally {
     })
     private readonly gate = new Histogram({
         name: 'pglobalxact_gate_held_seconds',
-        help: 'For how long commits of sets were held at the gate (export_snapshots).',
+        help: 'For how long commits of sets were held at the gate (export_snapshots, create_restore_point).',
         buckets: SYNC,
         registers: [this.registry]
     })

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import type { Client } from 'pg'
 import { SmallDisk } from '../crash/support/mounts'
 import { addStandby, inStep } from '../crash/support/standby'
-import { newStateDir, type Place } from '../demo/bank'
+import { newStateDir, PLACES, type Place } from '../demo/bank'
+import { Archived } from '../sidecar/restore/recovery'
 import { runCommand, startSidecar } from '../support/process'
 import { cloneOf } from '../support/snapshot'
 import { until } from '../support/wait'
@@ -71,6 +72,21 @@ export const ACCIDENTS: Readonly<Record<string, (stage: Stage) => Promise<void>>
         for (const place of ['london', 'tokyo'] as const) await bank.servers[place].configure({ wal_level: 'logical' })
         const reached = "select from pglobalxact.nodes() where reachable and fence = 'held'"
         await until('the nodes are reached', async () => (await bank.query('zurich', reached)).length === 2)
+    },
+    'servers that archive their WAL': async ({ bank, archived }) => {
+        for (const place of PLACES) archived.set(place, await Archived.over(bank.servers[place]))
+        const reached = "select from pglobalxact.nodes(), pglobalxact.status() where sidecar = 'acting' and reachable and fence = 'held'"
+        await until('the nodes are reached', async () => (await bank.query('zurich', reached)).length === 2)
+    },
+    'a base backup of every server': ({ archived }) =>
+        Promise.all([...archived.values()].map((server) => server.backUp())).then(() => undefined),
+    'every server is restored to friday': async (stage) => {
+        await restore(stage, PLACES)
+    },
+    'tokyo is restored to friday': async (stage) => {
+        await restore(stage, ['tokyo'])
+        const back = "select from pglobalxact.nodes() where reachable and fence = 'held'"
+        await until('it is back', async () => (await stage.bank.query('zurich', back)).length === 2)
     },
     'another manager fills the slots of tokyo': async (stage) => {
         await stage.bank.servers.tokyo.configure({ max_prepared_transactions: 2 })
@@ -141,6 +157,15 @@ export const ACCIDENTS: Readonly<Record<string, (stage: Stage) => Promise<void>>
         await bank.sidecar?.waitForLog(/ acting /)
         await bank.query('zurich', `alter server pglobalxact_loopback options (set port '${standby.port}')`)
     }
+}
+
+/** What the servers have written by now is archived first: the disaster takes none of it. */
+async function restore(stage: Stage, places: readonly Place[]): Promise<void> {
+    const servers = places.map((place) => stage.archived.get(place)!)
+    await Promise.all(servers.map((server) => server.archived()))
+    if (places.length > 1) await stage.bank.sidecar?.stop()
+    await stage.hangUp(places)
+    await Promise.all(servers.map((server) => server.restoreTo('friday')))
 }
 
 async function begunPayment(stage: Stage): Promise<Client> {

@@ -1,16 +1,22 @@
 /** The servers behind a document: its sessions, and what happens to them between two of its transcripts. */
+import { mkdtempSync, rmSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import type { Client } from 'pg'
 import { unmountAll } from '../crash/support/mounts'
 import { Bank, NODES, PLACES, newStateDir, type Place } from '../demo/bank'
 import type { Cluster } from '../support/cluster'
 import type { Sidecar } from '../support/process'
 import { PsqlSession } from '../support/psql'
+import type { Archived } from '../sidecar/restore/recovery'
+import { workDir } from '../support/workdir'
 import { ACCIDENTS } from './accidents'
 import { shell } from './console'
 
 /** What a document calls the servers; as long as the real addresses, so that columns keep their width. */
 const ADDRESSES: Readonly<Record<Place, string>> = { zurich: '10.20.0.11:5432', london: '10.20.0.12:5432', tokyo: '10.20.0.13:5432' }
+
+const BACKUP = '/backup/'
 
 /** What the README leaves to the reader's imagination: "the same in Tokyo", and what the bank is. */
 const ROLES = `create role app login password 'secret'; create role pglobalxact login password 'secret'; grant app to pglobalxact`
@@ -32,6 +38,10 @@ export class Stage {
     readonly #clients: Client[] = []
     /** Servers beside those of the bank: a standby, a copy, one that was lost. */
     readonly others: Cluster[] = []
+    /** Those that can be restored to a moment. */
+    readonly archived = new Map<Place, Archived>()
+    /** What the document calls /backup. */
+    #backup: string | undefined
     /** Sidecars beside that of the bank. */
     readonly sidecars: Sidecar[] = []
 
@@ -79,8 +89,12 @@ export class Stage {
     /** Who was connected to the server connects anew. */
     async #end(place: Place, how: () => Promise<void>): Promise<void> {
         await how()
-        const names = place === 'zurich' ? ['dba', 'app', 'postgres'] : [place]
-        for (const name of names) {
+        await this.hangUp([place])
+    }
+
+    /** Sessions there are over; the next one is new. */
+    async hangUp(places: readonly Place[]): Promise<void> {
+        for (const name of places.flatMap((place) => (place === 'zurich' ? ['dba', 'app', 'postgres'] : [place]))) {
             await this.#sessions.get(name)?.close()
             this.#sessions.delete(name)
         }
@@ -104,6 +118,8 @@ export class Stage {
         const servers = new Set([...Object.values(this.#bank?.servers ?? {}), ...this.others])
         await Promise.all([...servers].map((server) => server.destroy()))
         await Promise.all(this.#clients.map((client) => client.end().catch(() => undefined)))
+        await Promise.all([...this.archived.values()].map((server) => server.forget()))
+        if (this.#backup !== undefined) rmSync(this.#backup, { recursive: true, force: true })
         unmountAll()
     }
 
@@ -135,7 +151,13 @@ export class Stage {
             const [host = '', port = ''] = ADDRESSES[place].split(':')
             const { host: realHost, port: realPort } = this.bank.servers[place]
             return all.replaceAll(`host '${host}', port '${port}'`, `host '${realHost}', port '${realPort}'`)
-        }, text)
+        }, this.#onDisk(text))
+    }
+
+    #onDisk(text: string): string {
+        if (!text.includes(BACKUP)) return text
+        this.#backup ??= mkdtempSync(join(workDir(), 'backup-'))
+        return text.replaceAll(BACKUP, `${this.#backup}/`)
     }
 
     #toDocument(text: string): string {

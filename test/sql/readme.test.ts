@@ -23,7 +23,7 @@ const RECORD = process.env['PGLOBALXACT_RECORD'] === '1'
 const ACTS = (
     'exec query enlist await force_\\w+ forget pause resume drain drill add_node remove_node lose_node acknowledge adopt allow_home transfer ' +
     'export_snapshots release_snapshots watch_node unwatch_node add_consumer remove_consumer next_events finish_events keep_clock stop_clock ' +
-    'detect_deadlocks'
+    'detect_deadlocks create_restore_point reconcile'
 ).split(' ')
 /** Looking does no harm: what it is to show may take a moment, so it is typed again until it does. */
 const LOOK = new RegExp(`^(?:(?:journalctl|df|ls|systemctl is-active) |(?:select|table) (?![\\s\\S]*(${ACTS.join('|')})\\())`)

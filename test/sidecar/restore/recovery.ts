@@ -2,7 +2,7 @@
 import { chown, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { copyDataDir, ownedDir } from '../../support/datadir'
-import { startCluster, type Cluster } from '../../support/cluster'
+import { startCluster, type Cluster, type Settings } from '../../support/cluster'
 import { until } from '../../support/wait'
 import { serverAccount, workDir } from '../../support/workdir'
 
@@ -18,16 +18,15 @@ export class Archived {
     ) {}
 
     static async start(name: string): Promise<Archived> {
-        const archive = join(workDir(), `archive-${++count}-${name}`)
-        await ownedDir(archive)
-        const settings = {
-            wal_level: 'replica',
-            archive_mode: 'on',
-            archive_command: `test ! -f "${archive}/%f" && cp "%p" "${archive}/%f"`,
-            restore_command: `cp "${archive}/%f" "%p"`,
-            recovery_target_action: 'promote'
-        }
-        return new Archived(await startCluster({ name, settings }), archive)
+        const archive = await newArchive(name)
+        return new Archived(await startCluster({ name, settings: settings(archive) }), archive)
+    }
+
+    /** A server that runs already: it is restarted. */
+    static async over(cluster: Cluster): Promise<Archived> {
+        const archive = await newArchive(cluster.name)
+        await cluster.configure(settings(archive))
+        return new Archived(cluster, archive)
     }
 
     /** While the server runs: its files change under the copy, and the WAL from the start of the backup on makes it whole. */
@@ -59,12 +58,12 @@ export class Archived {
         await until('the WAL is in the archive', async () => (await this.cluster.query<{ done: boolean }>(done, ['', file]))[0]!.done)
     }
 
-    /** The server as it was at the restore point, in the old one's place, on a time line of its own. */
-    async restoreTo(point: string): Promise<void> {
+    /** The server as it was at the restore point, in the old one's place, on a time line of its own. `timeline`: the one it was written on. */
+    async restoreTo(point: string, timeline = '00000001'): Promise<void> {
         await this.cluster.stop('immediate')
         await this.cluster.restoreFrom(this.backup)
         await this.put(this.cluster.dataDir, 'recovery.signal', '')
-        await this.cluster.configure({ recovery_target_name: point })
+        await this.cluster.configure({ recovery_target_name: point, recovery_target_timeline: `0x${timeline}` })
         await this.cluster.start()
         await until(
             'it is recovered',
@@ -74,6 +73,10 @@ export class Archived {
 
     async destroy(): Promise<void> {
         await this.cluster.destroy()
+        await this.forget()
+    }
+
+    async forget(): Promise<void> {
         for (const directory of [this.archive, this.backup]) if (directory !== '') await rm(directory, { recursive: true, force: true })
     }
 
@@ -84,6 +87,20 @@ export class Archived {
         if (account) await chown(path, account.uid, account.gid)
     }
 }
+
+async function newArchive(name: string): Promise<string> {
+    const archive = join(workDir(), `archive-${++count}-${name}`)
+    await ownedDir(archive)
+    return archive
+}
+
+const settings = (archive: string): Settings => ({
+    wal_level: 'replica',
+    archive_mode: 'on',
+    archive_command: `test ! -f "${archive}/%f" && cp "%p" "${archive}/%f"`,
+    restore_command: `cp "${archive}/%f" "%p"`,
+    recovery_target_action: 'promote'
+})
 
 /** Files that went while they were copied are written again by recovery. */
 function vanished(error: unknown): void {
