@@ -6,6 +6,7 @@ import { until } from '../support/wait'
 import { World } from '../support/world'
 
 const KEY = 471_300
+const WRITING = 471_301
 
 describe('a restore point that does not come about', () => {
     let world: World
@@ -38,9 +39,9 @@ describe('a restore point that does not come about', () => {
     const create = (name: string, more: string): Promise<unknown> =>
         world.admin(`select pglobalxact.create_restore_point($1, ${more})`, [name])
 
-    async function stopped(): Promise<Client> {
+    async function stopped(key = KEY): Promise<Client> {
         const client = await world.coordinator.connect({ database: world.database })
-        await client.query('select pg_advisory_lock($1)', [KEY])
+        await client.query('select pg_advisory_lock($1)', [key])
         return client
     }
 
@@ -131,9 +132,9 @@ describe('a restore point that does not come about', () => {
         await replace(
             '_complete(xid8[], text[], timestamptz[])',
             'begin\n',
-            (begin) => `${begin} if not pg_try_advisory_xact_lock_shared(${KEY}) then raise 'not now'; end if;\n`
+            (begin) => `${begin} if not pg_try_advisory_xact_lock_shared(${WRITING}) then raise 'not now'; end if;\n`
         )
-        const stop = await stopped()
+        const stop = await stopped(WRITING)
         const client = await world.connect()
         await world.transfer(client)
         await client.query('commit')

@@ -61,10 +61,9 @@ describe('reconciling after a recovery to a restore point', () => {
         const after = [await ground.commit(), await ground.commit()]
         await ground.archived()
         await servers.c.restoreTo('one')
-        await until(
-            'the node is back',
-            async () => (await world.sql("select from pglobalxact.nodes() where node = 'c' and reachable")).length > 0
-        )
+        const back =
+            "select from pglobalxact.node_status s join pglobalxact.node n on n.number = s.node where n.name = 'c' and s.reachable and s.timeline = '00000002'"
+        await until('the node is back, and seen through', async () => (await world.sql(back)).length > 0)
         const rows = await ground.reconcile(manifest)
         expect(rows.filter(({ set_id }) => set_id === null).map(STATES)).to.deep.equal([
             '(coordinator) not restored',

@@ -107,5 +107,5 @@ function vanished(error: unknown): void {
     const lines = String((error as { stderr?: string }).stderr ?? error)
         .trim()
         .split('\n')
-    if (!lines.every((line) => /No such file or directory$/.test(line))) throw error
+    if (!lines.every((line) => /No such file or directory$|replaced while being copied$/.test(line))) throw error
 }
