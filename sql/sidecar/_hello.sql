@@ -23,10 +23,14 @@ begin
         where not exists (select from pglobalxact.home) on conflict do nothing;
         allowed := exists (select from pglobalxact.home h where h.id = _hello.home);
         -- State files that are older than a restore know of decisions that came after the point: here they are none, and carrying them out would
-        -- commit on the nodes what the coordinator has not.
+        -- commit on the nodes what the coordinator has not. Files that are empty when they are first seen here begin here.
         point := pglobalxact._restored_to();
-        stale := allowed and belongs_to is not null and point.id is not null
-                 and not exists (select from pglobalxact.home h where h.id = _hello.home and h.allowed_at > point.begun_at);
+        if allowed and point.id is not null then
+            if belongs_to is null then
+                update pglobalxact.home h set allowed_at = clock_timestamp() where h.id = _hello.home and h.allowed_at <= point.begun_at;
+            end if;
+            stale := exists (select from pglobalxact.home h where h.id = _hello.home and h.allowed_at <= point.begun_at);
+        end if;
     end if;
     if allowed and not stale then
         -- One election at a time (only this role may lock the table), then no two can win under different spares. A stranger

@@ -1,6 +1,8 @@
 import { expect } from 'chai'
+import { startSidecar, type Sidecar } from '../support/process'
 import { until } from '../support/wait'
-import { Ground, STATES } from './restore/ground'
+import { newStateDir } from './common'
+import { Ground, STATES, TIMES } from './restore/ground'
 
 describe('reconciling after a recovery to a restore point', () => {
     let ground: Ground
@@ -113,5 +115,41 @@ describe('reconciling after a recovery to a restore point', () => {
         expect(await world.sql("select set_id from pglobalxact.event where kind = 'contradiction'")).to.deep.equal([{ set_id: after }])
         expect(await ground.outcome(before)).to.equal('committed')
         await world.settled()
+    })
+
+    it('lets a sidecar whose home was allowed beforehand act, if its state directory was empty, and again when it is not', async function () {
+        this.timeout(120_000)
+        const { world, servers } = ground
+        await ground.permit()
+        await ground.backUp()
+        const stateDir = newStateDir()
+        const start = (): Sidecar => startSidecar({ stateDir, databaseUrl: world.sidecarUrl, args: TIMES })
+        const beside = start()
+        const [, home] = / home=([0-9a-f]{16})/.exec(await beside.waitForLog(/state directory read/))!
+        await beside.waitForLog(/is not allowed to act/)
+        await beside.stop()
+        await world.admin("select pglobalxact.allow_home($1, 'beside')", [home])
+        const manifest = await ground.point('allowed')
+        await ground.archived()
+        await world.sidecar!.stop()
+        await servers.a.restoreTo('allowed')
+        world.sidecar = start()
+        await world.sidecar.waitForLog(/ acting /)
+        await world.nodesReached()
+        // It is killed with a set on file.
+        await world.withdraw('c')
+        const set = await ground.enlisted('c', 61)
+        await set.client.query('commit')
+        await until(
+            'the branch was refused there',
+            async () => (await world.sql('select from pglobalxact.branches() where attempts > 0')).length > 0
+        )
+        await world.sidecar.kill()
+        world.sidecar = start()
+        await world.sidecar.waitForLog(/ acting /)
+        await world.node('c', 'grant node_app to node_sidecar')
+        await world.settled()
+        expect(await ground.outcome(set.set)).to.equal('committed')
+        expect((await ground.reconcile(manifest)).map(STATES)).to.deep.equal(['(coordinator) restored', 'b not restored', 'c not restored'])
     })
 })

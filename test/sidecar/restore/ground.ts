@@ -18,7 +18,7 @@ export interface Answer extends Readonly<Record<string, unknown>> {
     readonly result: string
 }
 
-const TIMES = ['--scan-interval', '200', '--retry-cap', '500', '--node-timeout', '3000'] as const
+export const TIMES = ['--scan-interval', '200', '--retry-cap', '500', '--node-timeout', '3000'] as const
 
 export const STATES = ({ server, state }: { readonly server: string; readonly state: string }): string => `${server} ${state}`
 
