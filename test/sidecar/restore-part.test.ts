@@ -102,6 +102,10 @@ describe('reconciling after a recovery to a restore point', () => {
         await world.sidecar!.stop()
         await servers.a.restoreTo('alone')
         await ground.adopt()
+        // What could not be asked is asked at the next call.
+        await servers.c.cluster.stop('immediate')
+        expect((await ground.reconcile(manifest, committed)).map(({ server, state }) => [server, state])).to.deep.include(['c', 'away'])
+        await servers.c.cluster.start()
         const rows = await ground.reconcile(manifest, committed)
         expect(rows.filter(({ set_id }) => set_id === null).map(STATES)).to.deep.equal([
             '(coordinator) restored',
