@@ -1,11 +1,10 @@
 import { expect } from 'chai'
-import type { Client } from 'pg'
 import { startCluster, type Cluster } from '../support/cluster'
 import { refused } from '../support/refused'
 import { until } from '../support/wait'
 import { World } from '../support/world'
+import { armHold, held, hold, replace } from './restore/hold'
 
-const KEY = 471_300
 const WRITING = 471_301
 
 describe('a restore point that does not come about', () => {
@@ -17,9 +16,7 @@ describe('a restore point that does not come about', () => {
         const grant = 'grant execute on function pg_create_restore_point(text) to'
         await world.sql(`${grant} pglobalxact`)
         for (const node of ['b', 'c']) await world.node(node, `${grant} node_sidecar`)
-        // It then waits where a test wants it to: the gate is closed, and nothing is done on a node yet.
-        const wait = `    perform pg_advisory_xact_lock_shared(${KEY});\n`
-        await replace('_begin_restore_point(text, text, name, integer[])', 'exception when', (rest) => wait + rest)
+        await armHold(world)
     })
     after(async () => {
         try {
@@ -29,27 +26,8 @@ describe('a restore point that does not come about', () => {
         }
     })
 
-    /** The shipped function, with something added where the mark is. */
-    async function replace(signature: string, mark: string, more: (mark: string) => string): Promise<void> {
-        const [row] = await world.sql<{ source: string }>(`select pg_get_functiondef('pglobalxact.${signature}'::regprocedure) as source`)
-        expect(row!.source).to.include(mark)
-        await world.sql(row!.source.replace(mark, () => more(mark)))
-    }
-
     const create = (name: string, more: string): Promise<unknown> =>
         world.admin(`select pglobalxact.create_restore_point($1, ${more})`, [name])
-
-    async function stopped(key = KEY): Promise<Client> {
-        const client = await world.coordinator.connect({ database: world.database })
-        await client.query('select pg_advisory_lock($1)', [key])
-        return client
-    }
-
-    const reached = (): Promise<unknown> =>
-        until(
-            'it has begun',
-            async () => (await world.sql(`select from pg_locks where locktype = 'advisory' and objid = ${KEY} and not granted`)).length > 0
-        )
 
     const marks = async (node: string): Promise<number> =>
         (await world.node(node, "select from pg_prepared_xacts where gid like 'pgxr%' and database = current_database()")).length
@@ -60,9 +38,9 @@ describe('a restore point that does not come about', () => {
     const givenUp = (name: string): Promise<unknown> => until('it is given up', async () => (await state(name)) === 'given up')
 
     it('as a node does not answer in time lets commits go on, and leaves nothing', async () => {
-        const stop = await stopped()
+        const stop = await hold(world)
         const answer = refused(create('frozen', "timeout => '1500 ms'"), { code: '57014', message: /not done within 1500 ms/ })
-        await reached()
+        await held(world)
         lone.pause()
         try {
             await stop.end()
@@ -83,9 +61,9 @@ describe('a restore point that does not come about', () => {
     })
 
     it('as the sidecar dies on the way is ended by the next one, marks and all', async () => {
-        const stop = await stopped()
+        const stop = await hold(world)
         const answer = create('killed', "timeout => '10 seconds'").catch((error: unknown) => error)
-        await reached()
+        await held(world)
         lone.pause()
         try {
             await stop.end()
@@ -130,11 +108,12 @@ describe('a restore point that does not come about', () => {
 
     it('without its commit records written back is not taken: a node on a new time line would prove nothing of them', async () => {
         await replace(
+            world,
             '_complete(xid8[], text[], timestamptz[])',
             'begin\n',
             (begin) => `${begin} if not pg_try_advisory_xact_lock_shared(${WRITING}) then raise 'not now'; end if;\n`
         )
-        const stop = await stopped(WRITING)
+        const stop = await hold(world, WRITING)
         const client = await world.connect()
         await world.transfer(client)
         await client.query('commit')

@@ -2,7 +2,9 @@ import { expect } from 'chai'
 import { refused } from '../support/refused'
 import { until } from '../support/wait'
 import { Ground, STATES } from './restore/ground'
+import { armHold, held, hold } from './restore/hold'
 import { SnapshotLoad } from './snapshots/load'
+import { waitingAtGate } from './snapshots/support'
 
 describe('a restore point of many servers', () => {
     let ground: Ground
@@ -105,11 +107,23 @@ describe('a restore point of many servers', () => {
         this.timeout(120_000)
         const { world, servers } = ground
         await ground.permit()
+        // A gate gives way before the server would look for a deadlock; on a busy machine a commit may take longer than that.
+        await world.sql(`alter database "${world.database}" set deadlock_timeout = '20s'`)
         const load = await SnapshotLoad.start(world)
         await ground.backUp()
         const begun = load.committed
         await ground.point('first')
-        const manifest = await ground.point('busy')
+        // In the making for as long as it takes every session to come to a COMMIT: there they all stay.
+        await armHold(world)
+        const stop = await hold(world)
+        const making = ground.point('busy')
+        making.catch(() => undefined)
+        try {
+            await Promise.all([held(world), waitingAtGate(world, 6)])
+        } finally {
+            await stop.end()
+        }
+        const manifest = await making
         await until('sets commit again', () => load.committed > begun + 10)
         await load.end()
         await world.settled()
