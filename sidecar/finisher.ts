@@ -68,7 +68,7 @@ export class Finisher {
     private workers: Worker[] = []
     private opening = 0
     private openAgain = 0
-    private closed = false
+    private closed: Error | undefined
     private pumping = false
     private queued = 0
     private reaper: NodeJS.Timeout | undefined
@@ -92,6 +92,7 @@ export class Finisher {
 
     finish(action: Action, gid: string, owner: string | undefined): Promise<Answer> {
         return new Promise((answer) => {
+            if (this.closed !== undefined) return answer({ ok: false, problem: classify(this.closed) })
             let queue = this.queues.get(owner)
             if (queue === undefined) this.queues.set(owner, (queue = new Queue()))
             queue.add({ action, gid, answer })
@@ -102,11 +103,11 @@ export class Finisher {
 
     /** Whatever was sent and not answered is unknown. */
     close(reason: string): void {
-        this.closed = true
+        this.closed = new Error(reason)
         clearTimeout(this.reaper)
         for (const worker of this.workers) worker.hand.destroy()
         this.workers = []
-        this.failAll(new Error(reason))
+        this.failAll(this.closed)
     }
 
     /** Once for all that is handed over, or answered, in one turn: what goes out on a connection then goes in one write. */
@@ -133,9 +134,10 @@ export class Finisher {
             else if (!this.workers.some((worker) => worker.role === owner)) this.turn(owner)
         }
         for (const { hand } of written) hand.flush()
-        const late = performance.now() < this.openAgain
-        while (!late && !this.closed && this.workers.length + this.opening < this.most && this.wanted > this.workers.length + this.opening)
-            void this.addWorker()
+        const have = (): number => this.workers.length + this.opening
+        // Without any, one is asked for all the same: what is queued would wait for nobody.
+        const late = have() > 0 && performance.now() < this.openAgain
+        while (!late && this.closed === undefined && have() < this.most && this.wanted > have()) void this.addWorker()
     }
 
     private get wanted(): number {
@@ -218,7 +220,7 @@ export class Finisher {
     }
 
     private reapLater(milliseconds: number): void {
-        if (this.closed || this.reaper !== undefined) return
+        if (this.closed !== undefined || this.reaper !== undefined) return
         this.reaper = setTimeout(() => {
             this.reaper = undefined
             this.reap()
@@ -240,7 +242,7 @@ export class Finisher {
         this.opening += 1
         try {
             const hand = await this.open()
-            if (this.closed) return hand.destroy()
+            if (this.closed !== undefined) return hand.destroy()
             const worker: Worker = {
                 hand,
                 role: undefined,
@@ -248,7 +250,10 @@ export class Finisher {
                 turning: false,
                 idleSince: performance.now()
             }
-            hand.onEnd(() => (this.workers = this.workers.filter((other) => other !== worker)))
+            hand.onEnd(() => {
+                this.workers = this.workers.filter((other) => other !== worker)
+                if (this.queued > 0) this.pumpSoon()
+            })
             this.workers.push(worker)
             const owner = this.ownerFor()
             if (owner !== undefined) {

@@ -145,8 +145,7 @@ export class Sidecar {
             await checkSchema(catalog)
             const welcome = await this.election(catalog)
             if (welcome === undefined) return
-            // It rings once it listens, and is not waited for: what is committed before is found by the look that follows.
-            void this.doorbell.open()
+            await this.doorbell.open()
             const acting = this.beginActing(welcome, catalog)
             await catalog.closeRequests()
             this.catalog = catalog

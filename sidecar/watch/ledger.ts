@@ -68,7 +68,7 @@ export class Ledger implements Listener {
     prepared({ gid, xid, end, at, decodedAt, changes }: Prepare): void {
         const key = this.ours(gid)
         this.note({ kind: 'prepare', gid, lsn: lsnText(end), at, rows: changes.total }, key !== undefined)
-        if (key !== undefined && this.held.size < MOST_HELD) {
+        if (key !== undefined && !this.keeps(gid, end) && this.held.size < MOST_HELD) {
             const kept = this.bytes > SHED_ABOVE ? { ...changes, rows: [] } : changes
             this.drop(gid)
             this.bytes += weigh(kept)
@@ -88,6 +88,11 @@ export class Ledger implements Listener {
             this.onPrepared(gid, String(xid))
         }
         this.moved(end)
+    }
+
+    /** Sent again, it may have been rolled back meanwhile, and then its rows are not all there: what was decoded first stays. */
+    private keeps(gid: string, end: bigint): boolean {
+        return this.held.get(gid)?.lsn === lsnText(end)
     }
 
     finished({ kind, gid, end, at }: Ending): void {
@@ -145,7 +150,6 @@ export class Ledger implements Listener {
     restart(): void {
         this.lines = []
         this.received = 0n
-        for (const branch of [...this.held.values()]) if (branch.before !== NEVER_AGAIN) this.drop(branch.gid)
     }
 
     /** The slot is gone, and nothing comes again: what is in hand is all there is. */

@@ -115,6 +115,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
     [/\b[0-9a-f]{8}\b|(?<=\bpgx_)[0-9a-f]{8}(?=_)/g, '<hex>'],
     [/\bpid \d+/gi, '<pid>'],
     [/\bxid=\d+/g, '<xid>'],
+    [/\bPostgreSQL \d\d\b/g, '<version>'],
     [/(?<![\d.])\d+\.\d+(?![\d.])/g, '<number>'],
     [/in column "\w+" \(position (\d+)\)/g, 'in column $1'] // PostgreSQL 18's words
 ]

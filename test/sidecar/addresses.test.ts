@@ -66,8 +66,9 @@ describe('the address of a node changes, goes away or answers nobody', () => {
     it('branches of a node whose server was dropped wait, are shown with the reason, and are finished when it is there again', async () => {
         const id = await waitingSet()
         await world.sql('drop server b cascade')
-        await b.restore()
         await until('the reason is shown', async () => (await branch())?.['last_error'] === 'foreign server "b" does not exist')
+        // Not before: until the sidecar has noticed, it still goes to the old address.
+        await b.restore()
         expect(await node('b')).to.include({ reachable: false, waiting: 1, last_error: 'foreign server "b" does not exist' })
         await world.createServer('b')
         await until('both branches are committed', async () => (await finishedNodes(id)) === 2)

@@ -167,4 +167,26 @@ describe('the connections that finish branches', () => {
         expect(finisher.hands).to.be.within(1, 3)
         expect(asked).to.be.within(1, 40)
     })
+
+    it('are asked for again at once when the last one is lost, though one was refused a moment ago', async () => {
+        for (const { gid } of await node.query<{ gid: string }>('select gid from pg_prepared_xacts'))
+            await node.query(`rollback prepared '${gid}'`)
+        const gids = await prepare(40, 'one')
+        let asked = 0
+        open(2, 60_000, 30_000, 'hand', () => {
+            asked += 1
+            if (asked === 2) throw new Error('no connection to spare')
+        })
+        expect(await commit(gids.slice(0, 30), 'one')).to.deep.equal([])
+        expect(asked).to.equal(2)
+        await node.query("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'a hand'")
+        await until('it is lost', () => finisher.hands === 0)
+        expect(await commit(gids.slice(30), 'one')).to.deep.equal([])
+    })
+
+    it('answer what is handed over when they are given up for good', async () => {
+        open(2, 60_000)
+        finisher.close('over')
+        expect(troubles([await finisher.finish('commit', 'one_1', 'one')])).to.deep.equal(new Set(['unknown']))
+    })
 })

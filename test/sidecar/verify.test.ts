@@ -149,7 +149,7 @@ describe('verify', () => {
         })
         const history = await world.admin(`select node, what, detail from pglobalxact.history($1) where what = 'disagreement'`, [set])
         expect(history).to.deep.equal([{ node: 'b', what: 'disagreement', detail: told.detail }])
-        const told_all = await world.admin(`select who, detail from pglobalxact.history() where what = 'verified' order by at desc limit 1`)
+        const told_all = await world.sql(`select who, detail from pglobalxact.event where kind = 'verified' order by id desc limit 1`)
         expect(told_all).to.deep.equal([{ who: 'dba', detail: '4 branches of 2 sets: 1 disagree, 0 not proved' }])
     })
 
