@@ -1,7 +1,8 @@
-import { Client } from 'pg'
+import type { Client } from 'pg'
 import type { ConnectionConfig } from './connection'
+import { coordinatorSession } from './coordinatorsession'
 import type { RecordSays } from './judgement'
-import { destroy, noticeLoss } from './session'
+import { destroy } from './session'
 
 /** A branch as the records have it; a set without any has one row, and no node. */
 export interface AuditRow {
@@ -85,24 +86,5 @@ export class AuditCatalog {
 
     close(): void {
         destroy(this.client)
-    }
-}
-
-/** A session on the coordinator beside those by which the sidecar acts. */
-export async function coordinatorSession(config: ConnectionConfig, name: string): Promise<Client> {
-    const client = new Client({ ...config, application_name: name })
-    client.on('error', () => undefined) // the query under way, or the next, tells
-    try {
-        await client.connect()
-        await client.query(
-            "select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), " +
-                "set_config('idle_session_timeout', '0', false), set_config('default_transaction_isolation', 'read committed', false), " +
-                "set_config('default_transaction_read_only', 'off', false)"
-        )
-        await noticeLoss(client)
-        return client
-    } catch (error) {
-        destroy(client)
-        throw error
     }
 }

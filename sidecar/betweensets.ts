@@ -6,7 +6,7 @@ import type { Prepared } from './node'
 import { gidPattern } from './protocol'
 import type { Verdict } from './records'
 import type { Keeper } from './recovery'
-import { RequestError, WRONG_STATE } from './request'
+import { RequestError, WRONG_STATE, type RequestParts } from './request'
 import { nodeSql } from './sqlfiles'
 import { describeProblem, messageOf } from './sqlstate'
 
@@ -27,6 +27,19 @@ export interface Order {
     readonly limit: number
     /** What is decided about branches, while the gate is open. */
     readonly decide: (node: number, gids: readonly string[], xids: readonly string[]) => Promise<readonly Verdict[]>
+}
+
+export const orderOf = ({ coordinator, catalog }: RequestParts, connection: ConnectionConfig, limit: number): Order => ({
+    coordinator,
+    connection,
+    limit,
+    decide: catalog.decide.bind(catalog)
+})
+
+/** For status() and the metrics: what commits were held for, and for how long. */
+export async function noteHeld({ tally, catalog }: RequestParts, { closedAt, held }: Moment<unknown>, purpose: string): Promise<void> {
+    tally.gateHeld(held)
+    await catalog.noteGate(closedAt.toISOString(), held, purpose).catch(() => undefined)
 }
 
 /** What else is done while the gate is closed. */

@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { coordinatorSession } from './auditcatalog'
+import { coordinatorSession } from './coordinatorsession'
 import type { ConnectionConfig } from './connection'
 import type { Node } from './node'
 import { destroy } from './session'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
-import { coordinatorSession } from './auditcatalog'
+import { coordinatorSession } from './coordinatorsession'
 import { Canary, type CanaryBranch, type CanaryNode } from './canary'
 import { POINTS, type Point } from './drillpoints'
 import { nodeSays } from './judgement'

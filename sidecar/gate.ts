@@ -1,33 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Client, type QueryResultRow } from 'pg'
+import type { Client, QueryResultRow } from 'pg'
 import type { ConnectionConfig } from './connection'
+import { coordinatorSession } from './coordinatorsession'
 import type { Prepared } from './node'
 import type { Verdict } from './records'
 import { RequestError } from './request'
-import { destroy, noticeLoss } from './session'
+import { destroy } from './session'
 import { classify, messageOf } from './sqlstate'
 
 export const TOO_LATE = '57014'
 const SPARE = 5000 // ms: what waits for a lock gives way by itself before a statement is cut off
 const ANSWER = 10_000 // ms that a statement at the gate may take beyond what it waits for, before the connection is given up
-
-/** A session of the coordinator's database, beside those of the catalog. The caller ends it. */
-export async function coordinatorSession(connection: ConnectionConfig, name: string): Promise<Client> {
-    const client = new Client({ ...connection, application_name: `pglobalxact sidecar (${name})`, keepAlive: true })
-    client.on('error', () => undefined) // the query under way, or the next, tells
-    try {
-        await client.connect()
-        await client.query(
-            "select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), " +
-                "set_config('idle_session_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false)"
-        )
-        await noticeLoss(client)
-        return client
-    } catch (error) {
-        destroy(client)
-        throw error
-    }
-}
 
 /**
  * The gate, closed: no set commits, and the commit of none is under way (sql/sidecar/_close_gate.sql has the argument). It is a
@@ -44,7 +27,7 @@ export class Gate {
 
     /** `limit`: milliseconds that commits may be held, from the first that waits. */
     static async close(connection: ConnectionConfig, limit: number): Promise<Gate> {
-        const client = await coordinatorSession({ ...connection, query_timeout: limit + ANSWER }, 'gate')
+        const client = await coordinatorSession({ ...connection, query_timeout: limit + ANSWER }, 'pglobalxact sidecar (gate)')
         try {
             await client.query('begin isolation level read committed read write')
             await client.query("select set_config('statement_timeout', $1, true)", [`${limit + SPARE}ms`])

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
-import { AGAIN, betweenSets } from './betweensets'
+import { AGAIN, betweenSets, noteHeld, orderOf } from './betweensets'
 import type { ConnectionConfig } from './connection'
-import { coordinatorSession, tooLate, type Gate } from './gate'
+import { coordinatorSession } from './coordinatorsession'
+import { tooLate, type Gate } from './gate'
 import { removeMark, sessionNameOf } from './marks'
 import { write, type Facts, type NodeSite, type PointServer, type Site } from './pointwrite'
 import type { Keeper } from './recovery'
@@ -104,16 +105,9 @@ export class RestorePoints {
         const { coordinator, nodes } = sites
         try {
             for (const site of [coordinator, ...nodes]) refuseSite(site)
-            const catalog = parts.catalog
-            const gate = {
-                coordinator: parts.coordinator,
-                connection: this.connection,
-                limit: order.limit,
-                decide: catalog.decide.bind(catalog)
-            }
             let manifest: Manifest | undefined
-            const { closedAt, held } = await betweenSets(
-                gate,
+            const moment = await betweenSets(
+                orderOf(parts, this.connection, order.limit),
                 nodes,
                 () => write({ ...order, id, coordinator: parts.coordinator }, sites),
                 {
@@ -125,9 +119,12 @@ export class RestorePoints {
                     }
                 }
             )
-            parts.tally.gateHeld(held)
-            parts.log.info('restore point written', { name: order.name, servers: manifest!.servers.length, held_ms: held.toFixed(1) })
-            await catalog.noteGate(closedAt.toISOString(), held, `create_restore_point ${order.name}`).catch(() => undefined)
+            parts.log.info('restore point written', {
+                name: order.name,
+                servers: manifest!.servers.length,
+                held_ms: moment.held.toFixed(1)
+            })
+            await noteHeld(parts, moment, `create_restore_point ${order.name}`)
             return manifest!
         } catch (error) {
             this.untidy = true
@@ -154,7 +151,7 @@ export class RestorePoints {
             return { name, client, ...(await client.query<Facts>(FACTS)).rows[0]! }
         }
         const [coordinator, ...nodes] = await Promise.allSettled([
-            visit(COORDINATOR, coordinatorSession(this.connection, `restore point ${id}`)),
+            visit(COORDINATOR, coordinatorSession(this.connection, `pglobalxact sidecar (restore point ${id})`)),
             ...keepers.map(({ node }) => visit(node.address.name, connectToNode(node.address, settings)))
         ])
         const failed = [coordinator, ...nodes].findIndex(({ status }) => status === 'rejected')

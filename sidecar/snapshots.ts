@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
-import { betweenSets, onNode, type Moment, type Place } from './betweensets'
+import { betweenSets, noteHeld, onNode, orderOf, type Moment, type Place } from './betweensets'
 import type { ConnectionConfig } from './connection'
-import { coordinatorSession } from './gate'
+import { coordinatorSession } from './coordinatorsession'
 import type { Keeper } from './recovery'
 import { RequestError, UNKNOWN_OBJECT, WRONG_STATE, type RequestParts } from './request'
 import { connectToNode, destroy } from './session'
@@ -57,14 +57,7 @@ export class Snapshots {
         const { coordinator, places } = await this.open(parts, order, keepers)
         const sessions = [coordinator, ...places.map(({ client }) => client)]
         try {
-            const catalog = parts.catalog
-            const gate = {
-                coordinator: parts.coordinator,
-                connection: this.connection,
-                limit: order.limit,
-                decide: catalog.decide.bind(catalog)
-            }
-            const moment = await betweenSets(gate, places, () =>
+            const moment = await betweenSets(orderOf(parts, this.connection, order.limit), places, () =>
                 Promise.all([
                     snapshotOf(coordinator, order.keep),
                     ...places.map(({ keeper, client }) => onNode(keeper.node.address.name, snapshotOf(client, order.keep)))
@@ -86,7 +79,7 @@ export class Snapshots {
     ): Promise<{ readonly coordinator: Client; readonly places: readonly Place[] }> {
         const settings = { name: `pglobalxact snapshots ${id} of ${parts.coordinator}`, timeout: parts.config.nodeTimeout }
         const tries = await Promise.allSettled([
-            coordinatorSession(this.connection, `snapshots ${id}`).then(unhurried),
+            coordinatorSession(this.connection, `pglobalxact sidecar (snapshots ${id})`).then(unhurried),
             ...keepers.map(({ node }) => connectToNode(node.address, settings).then(unhurried))
         ])
         const opened = tries.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
@@ -102,16 +95,16 @@ export class Snapshots {
     private async keep(
         parts: RequestParts,
         { id, keep }: ExportOrder,
-        { result, closedAt, held }: Moment<readonly string[]>,
+        moment: Moment<readonly string[]>,
         sessions: readonly Client[],
         names: readonly string[]
     ): Promise<unknown> {
+        const { result, closedAt, held } = moment
         const expiry = setTimeout(() => void this.release(id), keep).unref()
         this.exports.set(id, { sessions, expiry })
         this.tell(this.exports.size)
-        parts.tally.gateHeld(held)
         parts.log.info('snapshots exported', { export: id, servers: names.length, held_ms: held.toFixed(1) })
-        await parts.catalog.noteGate(closedAt.toISOString(), held, `export_snapshots ${id}`).catch(() => undefined)
+        await noteHeld(parts, moment, `export_snapshots ${id}`)
         const expires_at = new Date(closedAt.getTime() + keep).toISOString()
         return { export: id, held_ms: held, expires_at, snapshots: names.map((node, index) => ({ node, snapshot: result[index] })) }
     }

@@ -1,0 +1,22 @@
+import { Client } from 'pg'
+import type { ConnectionConfig } from './connection'
+import { destroy, noticeLoss } from './session'
+
+/** A session on the coordinator beside those by which the sidecar acts (catalog.ts). The caller ends it. */
+export async function coordinatorSession(connection: ConnectionConfig, name: string): Promise<Client> {
+    const client = new Client({ ...connection, application_name: name, keepAlive: true })
+    client.on('error', () => undefined) // the query under way, or the next, tells
+    try {
+        await client.connect()
+        await client.query(
+            "select set_config('search_path', 'pg_catalog', false), set_config('jit', 'off', false), set_config('statement_timeout', '0', false), " +
+                "set_config('idle_session_timeout', '0', false), set_config('idle_in_transaction_session_timeout', '0', false), " +
+                "set_config('default_transaction_isolation', 'read committed', false), set_config('default_transaction_read_only', 'off', false)"
+        )
+        await noticeLoss(client)
+        return client
+    } catch (error) {
+        destroy(client)
+        throw error
+    }
+}
