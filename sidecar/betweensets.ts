@@ -115,6 +115,8 @@ export const onNode = <T>(name: string, work: Promise<T>): Promise<T> =>
 async function refuseTrouble(order: Order, place: Place): Promise<void> {
     const { keeper } = place
     const { number, name } = keeper.node.address
+    // It answers, as there is a session: its keeper need not wait until it is to try again.
+    if (!keeper.node.up) await keeper.look(true)
     const branches = await prepared(order, place)
     const verdicts = await order.decide(
         number,

@@ -3,7 +3,7 @@ import { Stop, armFaultPoints } from '../crash/support/sqlfaults'
 import { startCluster, type Cluster } from '../support/cluster'
 import { refused } from '../support/refused'
 import { until } from '../support/wait'
-import { World } from '../support/world'
+import { AT_DEFAULTS, World } from '../support/world'
 import { SnapshotLoad } from './snapshots/load'
 import { closeGate, exported, gateIsAsked, nothingHeld, openGate, readAt, sumAt, waitingAtGate, type Exported } from './snapshots/support'
 
@@ -159,6 +159,34 @@ describe('the snapshots of many servers', () => {
             await lone.start()
         }
         await world.settled()
+    })
+
+    it('are taken as soon as a node answers again, however long the sidecar would have waited before its next look', async () => {
+        await world.sidecar!.stop()
+        await world.startSidecar(AT_DEFAULTS)
+        try {
+            const client = await world.connect()
+            const stop = await Stop.close(world, 'before local commit')
+            await world.transfer(client)
+            const committed = client.query('commit')
+            await stop.reached()
+            await lone.stop('immediate')
+            try {
+                await stop.open()
+                await committed
+                await until('the sidecar waits for long', async () => {
+                    const sql = "select from pglobalxact.branch_status where next_retry_at > clock_timestamp() + interval '3 seconds'"
+                    return (await world.sql(sql)).length > 0
+                })
+            } finally {
+                await lone.start()
+            }
+            expect(await sumAt(world, await take())).to.equal(3000n)
+        } finally {
+            await world.settled()
+            await world.sidecar!.stop()
+            await world.startSidecar()
+        }
     })
 
     it('let commits go on by themselves when the sidecar freezes with the gate closed, and then fail', async () => {
