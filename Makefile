@@ -7,7 +7,7 @@ SOURCES := '{sidecar,test}/**/*.ts'
 TS   := $(NODE) --require ts-node/register/transpile-only
 
 .DEFAULT_GOAL := help
-.PHONY: help build lint format test test-versions matrix hosts model chaos crashes test-chaos endurance bench bench-scale bench-phase2 install-sql uninstall-sql demo up psql down clean
+.PHONY: help build lint format test test-versions matrix hosts model chaos crashes test-chaos endurance bench bench-scale bench-phase2 bench-costs install-sql uninstall-sql demo up psql down clean
 
 help: ## show this list
 	@grep -hE '^[a-z_-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_-]+):.*## /\1|/' | \
@@ -93,6 +93,10 @@ bench-scale: build ## recovery, reads, many nodes and idling at scale: test/repo
 # Some of it: make bench-phase2 PARTS="rate window". With status 0 when every target is met.
 bench-phase2: build ## measure the doorbell and phase two against bare loops (REPORT=1 writes test/reports/phase2.md)
 	@ROUNDS=$(ROUNDS) MILLISECONDS=$(MILLISECONDS) PARTS="$(PARTS)" REPORT=$(REPORT) $(TS) test/bench/phase2/main.ts
+
+# In turns with the same load without them: watching, the detector, consumers, clocks, verify, snapshots, restore points.
+bench-costs: build ## measure what the optional parts cost while they are on (REPORT=1 writes test/reports/costs.md)
+	@SESSIONS=$(SESSIONS) ROUNDS=$(ROUNDS) SECONDS=$(SECONDS) IDLE=$(IDLE) ABORTS=$(ABORTS) REPORT=$(REPORT) $(TS) test/bench/costs/main.ts
 
 install-sql: build ## install or upgrade schema pglobalxact (PG* variables or DATABASE_URL)
 	@$(NODE) dist/main.js install

@@ -52,11 +52,12 @@ export class Ground {
         readonly version: string
     ) {}
 
-    static async create(profile?: string): Promise<Ground> {
+    /** `more`: settings of all its servers, beside those above. */
+    static async create({ profile, more = {} }: { readonly profile?: string | undefined; readonly more?: Settings } = {}): Promise<Ground> {
         const preload = Preload.build()
         const controls = new Map(preload ? ['a', 'b', 'c', 'sidecar'].map((name) => [name, preload.control(name)]) : [])
         // Hundreds of sessions log in for each cell: what is measured is not the hashing of passwords.
-        const settings: Settings = (await binaries()).major >= 16 ? { ...SETTINGS, scram_iterations: 1 } : SETTINGS
+        const settings: Settings = { ...SETTINGS, ...((await binaries()).major >= 16 ? { scram_iterations: 1 } : {}), ...more }
         const start = (name: string): Promise<Cluster> => startCluster({ name, settings, env: controls.get(name)?.env ?? {} })
         const [a, b, c] = await Promise.all([start('a'), start('b'), start('c')])
         await prepareCoordinator(a!)

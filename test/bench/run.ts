@@ -74,7 +74,7 @@ export interface Progress {
 }
 
 export async function run(options: Options, progress: Progress): Promise<void> {
-    const ground = await Ground.create(options.profile)
+    const ground = await Ground.create({ profile: options.profile })
     const fleet = new Fleet(options.clients)
     // Without the library the slow rounds are skipped, as Preload.build said.
     const points = options.points.filter(({ fsyncMs }) => fsyncMs === 0 || ground.controls.size > 0)
