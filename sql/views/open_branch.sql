@@ -17,7 +17,7 @@ select coalesce(r.xid, s.set_xid) || '_' || coalesce(r.nonce, s.set_nonce) as se
        case when r.xid is not null then r.outcome when f.xid is not null then 'in progress' end as outcome,
        case when r.xid is not null then r.branch_xid else s.xid end as branch_xid, coalesce(s.owner, r.owner) as owner, s.prepared_at,
        s.locks, s.blocked, s.holds_back, coalesce(s.attempts, 0) as attempts, s.next_retry_at, s.sqlstate, s.message,
-       coalesce(r.xid, s.set_xid) as xid, coalesce(r.nonce, s.set_nonce) as nonce, f.pid
+       coalesce(r.xid, s.set_xid) as xid, coalesce(r.nonce, s.set_nonce) as nonce
 from pglobalxact.decided_branch r
 full join (select b.* from pglobalxact.branch_status b where b.set_xid is not null) s
     on s.set_xid = r.xid and s.set_node = r.node and coalesce(s.set_nonce = r.nonce, false)
@@ -29,7 +29,7 @@ where r.xid is not null
    or not (s.state = 'waiting' and (s.forgotten or exists (select from pglobalxact.forced o where o.gid = s.gid)))
 union all
 select coalesce(f.set_id, f.nonce), f.node, f.gid, f.role, f.application_name, f.client_addr, f.started_at,
-       'open', 'undecided', 'in progress', null, null, null, null, null, null, 0, null, null, null, f.xid, f.nonce, f.pid
+       'open', 'undecided', 'in progress', null, null, null, null, null, null, 0, null, null, null, f.xid, f.nonce
 from (select i.*, case when i.set_id is null then '(pid ' || i.pid || ')' else split_part(i.set_id, '_', 2) end as nonce,
              'pgx_' || c.id || '_' || i.set_id || '_' || i.node as gid
       from pglobalxact.in_flight i cross join pglobalxact.coordinator c offset 0) f
@@ -39,4 +39,4 @@ where exists (select from pglobalxact.node n where n.number = f.node)
   and not exists (select from pglobalxact.decided_branch r where r.xid = f.xid and r.node = f.node and r.nonce = f.nonce);
 comment on view pglobalxact.open_branch is
     'Internal. Branches of all sets that are not over: decided but unfinished, in doubt, in flight, or mixed and not acknowledged. '
-    'xid and nonce are the parts of set_id; of a session that has no xid yet, xid is null and nonce names the session. pid: of the session of a set in flight.';
+    'xid and nonce are the parts of set_id; of a session that has no xid yet, xid is null and nonce names the session.';
