@@ -14,6 +14,7 @@ const PRESSED = 250 // ms between looks for requests alone, while too much is in
 
 const LEAST = 100 // sets in the first portion of a look, each further one has twice as many: what was decided first need not wait for thousands to be read
 const MOST = 1600 // sets in a portion
+const AHEAD = 250 // ms that the first portion of all may have for itself, until one of its branches is finished: reading the others keeps the process busy while it connects to the nodes
 
 /**
  * Branches handed to nodes that answer, and results not yet written back, at which no further sets are read. A node that is
@@ -65,6 +66,7 @@ export class Lookout {
             this.lookedAt = new Date()
             if (sets.length > 0) this.decide(acting, sets)
             if (sets.length === most) {
+                if (since === undefined && after === undefined) await Promise.race([acting.resolver.firstFinished, sleep(AHEAD)])
                 portion = { most: Math.min(2 * most, MOST), after: newest(sets), upTo: upTo ?? snapshot }
                 return true
             }

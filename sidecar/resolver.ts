@@ -55,6 +55,9 @@ export class Resolver {
     private tellBegun = (): void => undefined
     /** Resolves when the first look is over (start()). */
     readonly begun = new Promise<void>((done) => (this.tellBegun = done))
+    private tellFirst = (): void => undefined
+    /** Resolves when a branch was finished for the first time. */
+    readonly firstFinished = new Promise<void>((done) => (this.tellFirst = done))
 
     constructor(private readonly parts: Parts) {
         this.results = new WriteBack(
@@ -303,6 +306,7 @@ export class Resolver {
     }
 
     private finished(branch: Branch, fate: NonNullable<Branch['fate']>): void {
+        this.tellFirst()
         if (branch.attempts > 0 && fate === fateOf(branch.action))
             this.parts.journal.note('healed', `${fate} after ${branch.attempts} failed attempts`, aboutBranch(branch))
         branch.fate = fate

@@ -90,7 +90,7 @@ export const PROTECTIONS: readonly Protection[] = [
         macro: 'NO_HANDS_CHECK',
         model: 'core',
         protects: "the fence is not taken while another sidecar's connections for orders are open at the node",
-        where: 'sidecar/node.ts (takeFence), sql/node/hands.sql',
+        where: 'sidecar/fence.ts (take), sql/node/hands.sql',
         finds: 'fence[n]==',
         with: ['N=2']
     },
@@ -107,29 +107,43 @@ export const PROTECTIONS: readonly Protection[] = [
         macro: 'NO_FENCE',
         model: 'fence',
         protects: 'an advisory lock at the node elects who finishes branches there',
-        where: 'sidecar/node.ts (takeFence)',
-        finds: 'thinks['
+        where: 'sidecar/fence.ts (take)',
+        finds: 'hand['
     },
     {
         macro: 'NO_SECOND_LOOK',
         model: 'fence',
         protects: 'whoever got a lock looks again for rivals, which may hold the fence under another class because of a squatter',
-        where: 'sidecar/node.ts (takeFence)',
-        finds: 'thinks['
+        where: 'sidecar/fence.ts (take)',
+        finds: 'hand['
     },
     {
         macro: 'NO_HANDS_CHECK',
         model: 'fence',
         protects: "whoever got a lock looks for connections on which another sidecar's orders may still be under way",
-        where: 'sidecar/node.ts (takeFence), sql/node/hands.sql',
-        finds: 'thinks['
+        where: 'sidecar/fence.ts (take), sql/node/hands.sql',
+        finds: 'hand['
     },
     {
         macro: 'HANDS_UNCHECKED',
         model: 'fence',
         protects: 'a new connection for orders asks, once it can be seen, whether the fence is still held',
         where: 'sidecar/node.ts (openHand)',
-        finds: 'thinks['
+        finds: 'hand['
+    },
+    {
+        macro: 'ONE_LOOK',
+        model: 'fence',
+        protects: 'whoever judges by the sessions alone looks twice: they are not read at one moment',
+        where: 'sidecar/fence.ts (takeAlone, isHeld)',
+        finds: 'hand['
+    },
+    {
+        macro: 'RIVALS_UNSEEN',
+        model: 'fence',
+        protects: 'whoever judges by the sessions sees no other of its login',
+        where: 'sidecar/fence.ts (isAlone), sql/node/alone.sql',
+        finds: 'hand['
     },
     {
         macro: 'ABSENT_IS_SUCCESS',
