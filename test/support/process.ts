@@ -30,6 +30,8 @@ const warned: { readonly logs: readonly string[]; readonly at: number }[] = []
 /** What Node.js warned sidecars of: that something they use will go away, and where they do. */
 export const deprecations = (): readonly string[] => warned.map(({ logs, at }) => logs.slice(at, at + STACK).join('\n'))
 
+const isDeprecation = (line: string): boolean => line.includes('DeprecationWarning: ')
+
 let built = false
 let program = MAIN
 
@@ -84,6 +86,8 @@ export async function runCommand(args: readonly string[], env: Readonly<Record<s
         stderr += text
     })
     const code = await new Promise<number | null>((done) => child.once('close', done))
+    const logs = stderr.split('\n')
+    if (logs.some(isDeprecation)) warned.push({ logs, at: logs.findIndex(isDeprecation) })
     return { stdout, stderr, code }
 }
 
@@ -108,7 +112,7 @@ export class Sidecar {
         for (const input of [child.stdout, child.stderr]) {
             createInterface({ input }).on('line', (line) => {
                 const at = this.logs.push(line) - 1
-                if (line.includes('DeprecationWarning: ')) warned.push({ logs: this.logs, at })
+                if (isDeprecation(line)) warned.push({ logs: this.logs, at })
             })
         }
         // 'close' and not 'exit': then its last lines have been read too.
