@@ -207,7 +207,13 @@ export class Catalog {
     }
 
     async figures(): Promise<Figures> {
-        return (await this.rows<{ figures: Figures }>('select pglobalxact._figures() as figures', []))[0]!.figures
+        const asked = Date.now()
+        const rows = await this.rows<{ figures: Omit<Figures, 'clock'> & { readonly now: number } }>(
+            'select pglobalxact._figures() as figures',
+            []
+        )
+        const { now, ...figures } = rows[0]!.figures
+        return { ...figures, clock: { clock: now, asked, answered: Date.now() } }
     }
 
     async purge(): Promise<number> {

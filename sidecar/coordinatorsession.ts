@@ -2,9 +2,12 @@ import { Client } from 'pg'
 import type { ConnectionConfig } from './connection'
 import { destroy, noticeLoss } from './session'
 
-/** A session on the coordinator beside those by which the sidecar acts (catalog.ts). The caller ends it. */
+/**
+ * A session on the coordinator beside those by which the sidecar acts (catalog.ts). The caller ends it. Several may ask on it at once (the gate is
+ * asked for all nodes): in pipeline mode the questions queue up at the server, in the order in which they were sent.
+ */
 export async function coordinatorSession(connection: ConnectionConfig, name: string): Promise<Client> {
-    const client = new Client({ ...connection, application_name: name, keepAlive: true })
+    const client = new Client({ ...connection, application_name: name, keepAlive: true, pipeline: true })
     client.on('error', () => undefined) // the query under way, or the next, tells
     try {
         await client.connect()

@@ -1,5 +1,6 @@
 import { rowsOf, type Check, type Row } from './findings'
 import { checkNode } from './nodecheck'
+import { checkParts } from './partcheck'
 import type { Keeper } from './recovery'
 import { checkSidecar, type Patient } from './sidecarcheck'
 import { messageOf } from './sqlstate'
@@ -15,13 +16,16 @@ export interface Complaint {
 
 /** The sidecar's part of doctor(): itself and every node, all at once, each within its own time. Looks, and changes nothing. */
 export async function examine(patient: Patient, complaint: Complaint): Promise<readonly Row[]> {
+    const figures = await patient.catalog.figures()
     const parts = await Promise.all([
         checkSidecar(patient, complaint.schema).then((checks) => rowsOf('sidecar', checks)),
         ...[...patient.keepers.values()]
             .filter(({ node }) => node.address.active && !node.address.lost)
-            .map((keeper) =>
-                examineNode(patient, complaint, keeper).then((checks) => rowsOf(`node ${keeper.node.address.name}`, checks.filter(isNews)))
-            )
+            .map(async (keeper) => {
+                const { name, number } = keeper.node.address
+                const checks = (await examineNode(patient, complaint, keeper)).filter(isNews)
+                return rowsOf(`node ${name}`, [...checks, ...checkParts(keeper, patient.watches.watchers.get(number), figures)])
+            })
     ])
     return parts.flat()
 }

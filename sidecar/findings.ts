@@ -36,7 +36,10 @@ export const FINDINGS = {
     'node.in_between': 'advice',
     'node.watchful': 'advice',
     'node.tls': 'advice',
-    'node.connect_timeout': 'warning'
+    'node.connect_timeout': 'warning',
+    'node.commit_wait': 'warning',
+    'node.watch': 'warning',
+    'node.watch_wal': 'warning'
 } as const satisfies Readonly<Record<string, Severity>>
 
 export type Key = keyof typeof FINDINGS

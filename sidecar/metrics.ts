@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Gauge } from 'prom-client'
+import { aheadOf } from './clocks'
 import { takeSurvey, type Facts, type NodeSurvey, type Survey } from './survey'
 import type { Tally } from './tally'
 
@@ -111,6 +112,17 @@ const DEFINITIONS: readonly Definition[] = [
         help: 'Branches that wait for a connection to the node although it answers: it is slower than the load.',
         labels: ['node'],
         read: perNode(({ keeper }) => keeper.node.waiting)
+    },
+    {
+        name: 'pglobalxact_node_clock_ahead_seconds',
+        help: "How far the node's clock is ahead of the coordinator's, negative when it is behind: what the round trips may account for is taken off. While a clock is kept (keep_clock), COMMIT waits for the slowest clock of its set's servers. Not there while the node is down.",
+        labels: ['node'],
+        read: perNode(({ keeper: { sight } }, { figures }) => sight.clock && figures && aheadOf(sight.clock, figures.clock) / 1000)
+    },
+    {
+        name: 'pglobalxact_clock_tolerance_seconds',
+        help: "How far the clocks of a set's servers may be apart before its COMMIT fails (keep_clock). Not there while no clock is kept.",
+        read: ({ figures }) => one(figures?.tolerance ?? undefined)
     },
     {
         name: 'pglobalxact_watch_streaming',

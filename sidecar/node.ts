@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import type { Reading } from './clocks'
 import type { FaultPoints } from './fault'
 import { Fence } from './fence'
 import { Finisher, type Answer } from './finisher'
@@ -30,6 +31,7 @@ export interface RemoteSession {
 }
 
 export interface Scan {
+    readonly clock: Reading
     readonly prepared: readonly Prepared[]
     readonly slots_used: number
     readonly slots: number
@@ -52,7 +54,11 @@ export interface Members {
 }
 
 /** As sql/node/scan.sql has it: gid, xid, owner and time of each branch. */
-type RawScan = Omit<Scan, 'prepared'> & { readonly xmax: string; readonly prepared: readonly (readonly [string, string, string, string])[] }
+type RawScan = Omit<Scan, 'prepared' | 'clock'> & {
+    readonly clock: number
+    readonly xmax: string
+    readonly prepared: readonly (readonly [string, string, string, string])[]
+}
 
 /** What a prepared branch holds up on its node. */
 export interface Stake {
@@ -138,11 +144,13 @@ export class Node {
     }
 
     async scan(withMembers = false): Promise<Scan> {
+        const asked = Date.now()
         const { rows } = await this.query<RawScan>(SCAN, [gidPattern(this.settings.coordinator), withMembers])
-        const { xmax, prepared, ...scan } = rows[0]!
+        const { xmax, prepared, clock, ...scan } = rows[0]!
         const near = BigInt(xmax)
         return {
             ...scan,
+            clock: { clock, asked, answered: Date.now() },
             prepared: prepared.map(([gid, xid, owner, prepared_at]) => ({ gid, xid, owner, prepared_at, xid8: widenXid(xid, near) }))
         }
     }

@@ -1,3 +1,4 @@
+import type { Reading } from './clocks'
 import type { Action, Fate } from './protocol'
 
 // What goes between the sidecar and the coordinator's functions, field by field as SQL has it.
@@ -145,6 +146,10 @@ export interface Figures {
     /** Of events; lag in seconds, of the one that is furthest behind. */
     readonly consumers: { readonly reading: number; readonly expired: number; readonly lag: number }
     readonly events: Readonly<Record<string, number>>
+    /** The coordinator's clock. */
+    readonly clock: Reading
+    /** Seconds that servers' clocks may be apart; null while no clock is kept. */
+    readonly tolerance: number | null
 }
 
 export interface NodeStatusRow {

@@ -1,5 +1,6 @@
 import { patience } from './backoff'
 import { CoordinatorTrouble } from './catalog'
+import type { Reading } from './clocks'
 import { lookBack } from './lookback'
 import { describeFailure, type Node, type Scan } from './node'
 import { endOrphans } from './orphans'
@@ -21,6 +22,7 @@ export interface Sight {
     readonly answers: boolean
     readonly slots: number | undefined
     readonly slotsUsed: number | undefined
+    readonly clock: Reading | undefined
     readonly prepared: readonly {
         readonly gid: string
         /** Milliseconds, by the node's clock. */
@@ -83,7 +85,7 @@ export class Keeper {
             verdict: verdicts.get(gid)?.verdict,
             refused: refusals.has(gid)
         }))
-        return { answers: this.answers, slots: scan?.slots, slotsUsed: scan?.slots_used, prepared }
+        return { answers: this.answers, slots: scan?.slots, slotsUsed: scan?.slots_used, clock: scan?.clock, prepared }
     }
 
     /** Why a branch of a decided set could not be finished here when it was last tried. */

@@ -259,8 +259,9 @@ export class Sidecar {
 
     private patient(catalog: Catalog, acting: Acting): Patient {
         const { config, connection, uid, doorbell } = this
-        const { state, version: coordinatorVersion, nodes } = acting
-        return { config, connection, uid, catalog, doorbell, state, keepers: nodes.keepers, waiting: nodes.waiting, coordinatorVersion }
+        const { state, version: coordinatorVersion, nodes, watches } = acting
+        const { keepers, waiting } = nodes
+        return { config, connection, uid, catalog, doorbell, state, keepers, watches, waiting, coordinatorVersion }
     }
 
     /** Says what is wrong once, not at every try. */

@@ -11,6 +11,7 @@ import type { Keeper } from './recovery'
 import { destroy } from './session'
 import { messageOf } from './sqlstate'
 import type { StateFile } from './statefile'
+import type { WatchSet } from './watch/watchset'
 
 const MANY_WAITING = 1000 // branches that wait for a connection to a node that answers
 const ECHO = 2000 // ms
@@ -23,6 +24,7 @@ export interface Patient {
     readonly doorbell: Doorbell
     readonly state: StateFile
     readonly keepers: ReadonlyMap<number, Keeper>
+    readonly watches: WatchSet
     readonly waiting: number
     readonly coordinatorVersion: number
 }

@@ -1,3 +1,4 @@
+import { escapeLiteral } from 'pg'
 import { patience } from '../backoff'
 import type { Catalog } from '../catalog'
 import type { Log } from '../log'
@@ -39,6 +40,8 @@ export class Watcher {
     state = 'starting'
     message: string | undefined
     facts: WatchFacts | undefined
+    /** While it is off. */
+    private missing: ReturnType<typeof obstacle>
     private stream: WalStream | undefined
     private opening = false
     private timer: NodeJS.Timeout | undefined
@@ -70,6 +73,21 @@ export class Watcher {
     get keptRatio(): number | undefined {
         const kept = this.facts?.slot?.kept
         return kept == null ? undefined : kept / Number(this.row.max_wal)
+    }
+
+    /** Why it does not stream, unless it may by itself in a moment; with what cures it, where that is one command. */
+    get trouble(): { readonly finding: string; readonly fix?: string } | undefined {
+        const { state, message, missing, failures } = this
+        if (state === 'streaming' || message === undefined) return undefined
+        if (state === 'off') return missing
+        return state === 'not connected' && failures < 2 ? undefined : { finding: `${state}: ${message}` }
+    }
+
+    /** What was agreed with watch_node(), for another call of it; with so many times the bound. */
+    agreed(times: number): string {
+        const { publication, all_gids, max_wal } = this.row
+        const megabytes = Math.ceil((Number(max_wal) * times) / 1024 / 1024)
+        return `publication => ${escapeLiteral(publication)}, all_gids => ${all_gids}, max_wal => '${megabytes}MB'`
     }
 
     set(row: WatchRow): void {
@@ -145,7 +163,7 @@ export class Watcher {
         const problem = obstacle(facts, { slot: this.slot, publication: this.row.publication, node: node.address.name })
         if (problem !== undefined) {
             this.disconnect(problem.finding)
-            ;[this.state, this.message] = ['off', problem.finding]
+            ;[this.state, this.message, this.missing] = ['off', problem.finding, problem]
             return
         }
         if (await this.isBlocked(node, facts)) return

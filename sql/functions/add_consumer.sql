@@ -1,12 +1,12 @@
--- From when on has a new consumer all events? What only table feed tells is written by transactions that found the switch on. So
---   A1  the consumer's row is written: from here on nobody turns the switch off (_tend_feed)
+-- From when on has a new consumer all events? What only table set_event tells is written by transactions that found the switch on. So
+--   A1  the consumer's row is written: from here on nobody turns the switch off (_tend_events)
 --   A2  the switch is turned on, for everyone at once
 --   A3  the border: the first xid that has not been handed out
 -- and a writer
 --   W1  has an xid
 --   W2  reads the switch
 -- One whose xid is at or above the border did W1 behind A3, so it reads "on". One below may have read "off": the consumer gets none of
--- those. A rollback, or a crash, leaves the switch on for nothing; _tend_feed turns it off.
+-- those. A rollback, or a crash, leaves the switch on for nothing; _tend_events turns it off.
 create or replace function pglobalxact.add_consumer(consumer text, role name default session_user, keep interval default '7 days')
 returns void
 language plpgsql volatile security definer

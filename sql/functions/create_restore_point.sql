@@ -6,12 +6,10 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     answer jsonb;
-    trouble text;
+    unarchived text;
 begin
-    if (timeout between interval '1 millisecond' and interval '10 seconds') is not true then
-        raise exception 'timeout must lie between 1 ms and 10 s' using errcode = 'invalid_parameter_value',
-            detail = 'It is how long commits of sets may be held.', hint = 'For example: select pglobalxact.create_restore_point(''friday'', timeout => ''500 ms'');';
-    elsif (octet_length(create_restore_point.name) between 1 and 63) is not true or create_restore_point.name ~ '[[:cntrl:]]' then
+    perform pglobalxact._check_hold(timeout, 'select pglobalxact.create_restore_point(''friday'', timeout => ''500 ms'');');
+    if (octet_length(create_restore_point.name) between 1 and 63) is not true or create_restore_point.name ~ '[[:cntrl:]]' then
         raise exception 'the name of a restore point has 1 to 63 bytes, on one line' using errcode = 'invalid_parameter_value',
             hint = 'For example: select pglobalxact.create_restore_point(to_char(now(), ''"nightly "YYYY-MM-DD'') );';
     elsif exists (select from pglobalxact.restore_point p where p.name = create_restore_point.name) then
@@ -19,15 +17,10 @@ begin
     end if;
     answer := pglobalxact._request('create_restore_point', jsonb_build_object('name', create_restore_point.name, 'nodes', nodes,
         'by', session_user, 'timeout', floor(extract(epoch from timeout) * 1000)));
-    select string_agg(t.set_id, ', ') into trouble
-    from (select r.xid || '_' || r.nonce as set_id from pglobalxact.commit_record r where r.outcome <> 'committed' and r.acknowledged_at is null order by r.xid limit 6) t;
-    if trouble is not null then
-        raise notice 'mixed or unknown and not acknowledged, so perhaps not whole at this restore point: set %', trouble
-            using hint = 'See: select * from pglobalxact.sets();';
-    end if;
-    select string_agg(s ->> 'node', ', ') into trouble from jsonb_array_elements(answer -> 'servers') s where not (s ->> 'archiving')::boolean;
-    if trouble is not null then
-        raise notice 'archive_mode is off on: %', trouble
+    perform pglobalxact._notice_not_whole('whole at this restore point');
+    select string_agg(s ->> 'node', ', ') into unarchived from jsonb_array_elements(answer -> 'servers') s where not (s ->> 'archiving')::boolean;
+    if unarchived is not null then
+        raise notice 'archive_mode is off on: %', unarchived
             using hint = 'Nothing can be restored to this point there, unless something else keeps the WAL (pg_receivewal).';
     end if;
     return answer;

@@ -7,24 +7,16 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     answer jsonb;
-    trouble text;
 begin
-    if (timeout between interval '1 millisecond' and interval '10 seconds') is not true then
-        raise exception 'timeout must lie between 1 ms and 10 s' using errcode = 'invalid_parameter_value',
-            detail = 'It is how long commits of sets may be held.', hint = 'For example: select * from pglobalxact.export_snapshots(timeout => ''500 ms'');';
-    elsif (keep between interval '1 second' and interval '1 day') is not true then
+    perform pglobalxact._check_hold(timeout, 'select * from pglobalxact.export_snapshots(timeout => ''500 ms'');');
+    if (keep between interval '1 second' and interval '1 day') is not true then
         raise exception 'keep must lie between 1 second and 1 day' using errcode = 'invalid_parameter_value',
             detail = 'It is how long the snapshots are held unless they are released before: they hold back vacuum on all servers.',
             hint = 'For example: select * from pglobalxact.export_snapshots(keep => ''1 hour'');';
     end if;
     answer := pglobalxact._request('export_snapshots', jsonb_build_object('nodes', nodes,
         'timeout', floor(extract(epoch from timeout) * 1000), 'keep', floor(extract(epoch from keep) * 1000)));
-    select string_agg(t.set_id, ', ') into trouble
-    from (select r.xid || '_' || r.nonce as set_id from pglobalxact.commit_record r where r.outcome <> 'committed' and r.acknowledged_at is null order by r.xid limit 6) t;
-    if trouble is not null then
-        raise notice 'mixed or unknown and not acknowledged, so perhaps not in all of these snapshots: set %', trouble
-            using hint = 'See: select * from pglobalxact.sets();';
-    end if;
+    perform pglobalxact._notice_not_whole('in all of these snapshots');
     return query select (answer ->> 'export')::bigint, s.node, s.snapshot, (answer ->> 'held_ms')::double precision * interval '1 ms', (answer ->> 'expires_at')::timestamptz
     from jsonb_to_recordset(answer -> 'snapshots') as s (node text, snapshot text);
 end

@@ -10,9 +10,7 @@ declare
     only_node constant text := coalesce(of_node, (select n.name from pglobalxact.node n where n.number = key.node));
     branches jsonb;
 begin
-    if only_node is not null and not exists (select from pglobalxact.node n where n.name = only_node) then
-        raise exception 'node "%" does not exist', only_node using errcode = 'undefined_object', hint = 'See: select * from pglobalxact.nodes();';
-    end if;
+    perform pglobalxact._require_node(only_node);
     branches := pglobalxact._changes_of(key);
     return query
     select b.node, r.step, format('%I.%I', r.schema, r."table"), r.operation, r.old, r.new, case when b.late then null else b.total end

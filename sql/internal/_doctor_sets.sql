@@ -44,6 +44,12 @@ as $$
            'update pglobalxact.coordinator set retention = ''7 days'';'
     from pglobalxact.coordinator c
     union all
+    select 'coordinator.consumer_expired', e.name is not null, 'warning', 'coordinator',
+           format('consumer %s of events, of role %s, expired %s ago: it had finished no batch for %s', quote_ident(e.name), quote_ident(e.role), date_trunc('second', clock_timestamp() - e.expired_at), e.keep),
+           'it gets no more, and what it has missed is purged in time: whatever it fed has a gap',
+           format('select pglobalxact.remove_consumer(%L); /* and if it is to begin anew: select pglobalxact.add_consumer(%L, %L, %L); */', e.name, e.name, e.role, e.keep)
+    from (select) one left join (select c.* from pglobalxact.consumer c where c.expired_at is not null order by c.expired_at limit 10) e on true
+    union all
     select 'coordinator.purge', r.since is not null, 'warning', 'coordinator',
            format('commit records complete since %s are not deleted', date_trunc('second', r.since)), 'the sidecar deletes what is older than the retention time: the tables only grow',
            'select pglobalxact._purge(1000000);'

@@ -41,7 +41,7 @@ as $$
     from sets s left join numbers n on n.xid = s.xid and n.nonce = s.nonce where n.plain is not false
     union all
     select f.xid, 4, f.nth, f.at, f.kind, f.set_id, f.node, null, null, f.detail
-    from pglobalxact.feed f
+    from pglobalxact.set_event f
     where (f.xid >= pg_catalog.pg_snapshot_xmax(after) and f.xid < pg_catalog.pg_snapshot_xmax(upto)
            or f.xid = any (array(select x from pg_catalog.pg_snapshot_xip(after) x where pg_catalog.pg_visible_in_snapshot(x, upto))))
       and pg_catalog.pg_visible_in_snapshot(f.xid, upto)

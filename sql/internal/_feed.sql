@@ -8,9 +8,7 @@ as $$
 declare
     own constant text := (select c.id from pglobalxact.coordinator c);
 begin
-    if of_node is not null and not exists (select from pglobalxact.node n where n.name = of_node) then
-        raise exception 'node "%" does not exist', of_node using errcode = 'undefined_object', hint = 'See: select * from pglobalxact.watched();';
-    end if;
+    perform pglobalxact._require_node(of_node, 'watched');
     return query
     select n.name, e.lsn, e.at, e.kind, case when g.coordinator = own then g.xid || '_' || g.nonce end, nullif(e.gid, ''), e.rows
     from pglobalxact.node n

@@ -10,9 +10,7 @@ declare
     set_named constant text := key.xid || '_' || key.nonce;
     only_node name := coalesce(_force.node, (select n.name from pglobalxact.node n where n.number = key.node));
 begin
-    if _force.node is not null and not exists (select from pglobalxact.node n where n.name = _force.node) then
-        raise exception 'node "%" does not exist', _force.node using errcode = 'undefined_object', hint = 'See: select * from pglobalxact.nodes();';
-    end if;
+    perform pglobalxact._require_node(_force.node);
     return query
     select r.node, r.now, r.decision, r.at_stake, r.result, r.confirm
     from pglobalxact._planned('force',

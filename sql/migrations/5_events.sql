@@ -12,10 +12,10 @@ comment on column branch_record.number is
 
 create sequence event_switch as smallint minvalue 0 maxvalue 1 start 0;
 comment on sequence event_switch is
-    '1 as long as there may be a consumer: what no other row tells is then written to table feed. A sequence, because what it holds is seen by '
+    '1 as long as there may be a consumer: what no other row tells is then written to table set_event. A sequence, because what it holds is seen by '
     'every transaction at once, whatever snapshot it has.';
 
-create table feed (
+create table set_event (
     xid    xid8        not null default pg_current_xact_id(),
     nth    bigint      not null generated always as identity,
     at     timestamptz not null,
@@ -23,9 +23,9 @@ create table feed (
     set_id text        not null,
     node   integer,
     detail text        not null default '',
-    constraint feed_pk primary key (xid, nth)
+    constraint set_event_pk primary key (xid, nth)
 );
-comment on table feed is
+comment on table set_event is
     'What becomes of sets and their branches, an event a row, never changed: commit records and their branches keep only the last. '
     'Written while there are consumers. Sets begun, prepared and decided are told by their records, and all else by table event.';
 

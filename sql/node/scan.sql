@@ -7,6 +7,7 @@ with prepared as materialized (
 )
 select coalesce((select json_agg(json_build_array(p.gid, p.transaction::text, p.owner, p.prepared)) from prepared p where p.own), '[]') as prepared,
        pg_snapshot_xmax(pg_current_snapshot())::text as xmax,
+       extract(epoch from clock_timestamp())::float8 * 1000 as clock,
        (select count(*)::int from prepared) as slots_used,
        (select min(p.prepared)::text from prepared p) as oldest_prepared_at,
        current_setting('max_prepared_transactions')::int as slots,

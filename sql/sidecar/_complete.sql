@@ -10,14 +10,14 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     -- Who reads events may keep their place elsewhere: what they were told must not be lost, and told anew.
-    if pglobalxact._feeding() then
+    if pglobalxact._event_wanted() then
         with done as (
             update pglobalxact.commit_record r set complete_at = c.at, outcome = 'committed'
             from unnest(xids, nonces, ats) as c (xid, nonce, at)
             where r.xid = c.xid and r.nonce = c.nonce and r.complete_at is null
             returning r.xid, r.nonce, r.complete_at
         )
-        insert into pglobalxact.feed (at, kind, set_id, detail) select d.complete_at, 'finished', d.xid || '_' || d.nonce, 'committed' from done d;
+        insert into pglobalxact.set_event (at, kind, set_id, detail) select d.complete_at, 'finished', d.xid || '_' || d.nonce, 'committed' from done d;
         notify pglobalxact_events;
         return;
     end if;

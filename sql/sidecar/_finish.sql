@@ -7,7 +7,7 @@ language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    feeding constant boolean := pglobalxact._feeding();
+    wanted constant boolean := pglobalxact._event_wanted();
 begin
     if jsonb_array_length(fates) > 0 then
         with told as (
@@ -16,8 +16,8 @@ begin
             where b.xid = f.xid and b.nonce = f.nonce and b.node = f.node and (b.fate is null or b.fate like 'forced %' or b.fate = 'lost')
             returning b.xid, b.nonce, b.node, b.fate, b.finished_at
         )
-        insert into pglobalxact.feed (at, kind, set_id, node, detail)
-        select t.finished_at, 'branch finished', t.xid || '_' || t.nonce, t.node, t.fate from told t where feeding;
+        insert into pglobalxact.set_event (at, kind, set_id, node, detail)
+        select t.finished_at, 'branch finished', t.xid || '_' || t.nonce, t.node, t.fate from told t where wanted;
         -- What has a fate is waited for no more: sets() must not show it until the node's next look.
         delete from pglobalxact.branch_status s
         using jsonb_to_recordset(fates) as f (xid xid8, nonce text, node integer), pglobalxact.coordinator c
@@ -44,8 +44,8 @@ begin
         where r.xid = c.xid and r.nonce = c.nonce and r.complete_at is null
         returning r.xid, r.nonce, r.complete_at, r.outcome
     )
-    insert into pglobalxact.feed (at, kind, set_id, detail) select d.complete_at, 'finished', d.xid || '_' || d.nonce, d.outcome from done d where feeding;
-    if feeding then
+    insert into pglobalxact.set_event (at, kind, set_id, detail) select d.complete_at, 'finished', d.xid || '_' || d.nonce, d.outcome from done d where wanted;
+    if wanted then
         notify pglobalxact_events;
     end if;
     insert into pglobalxact.event (kind, set_id, detail)

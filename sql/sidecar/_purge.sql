@@ -43,7 +43,7 @@ begin
     select count(*), greatest(events_to, (array_agg(g.xid order by g.xid desc))[1]) into events, events_to from gone g;
     -- From its beginning, where the oldest are.
     with gone as (
-        delete from pglobalxact.feed f using (select o.xid, o.nth, o.at from pglobalxact.feed o order by o.xid, o.nth limit batch) o
+        delete from pglobalxact.set_event f using (select o.xid, o.nth, o.at from pglobalxact.set_event o order by o.xid, o.nth limit batch) o
         where f.xid = o.xid and f.nth = o.nth and o.at < horizon returning f.xid)
     select count(*), greatest(events_to, (array_agg(g.xid order by g.xid desc))[1]) into fed, events_to from gone g;
     update pglobalxact.coordinator c set events_purged_to = events_to where events_to > c.events_purged_to;

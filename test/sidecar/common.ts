@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { expect } from 'chai'
 import type { Client } from 'pg'
 import { startSidecar, type SidecarOptions } from '../support/process'
-import { within } from '../support/wait'
+import { until, within } from '../support/wait'
 import { workDir } from '../support/workdir'
 import { PASSWORDS, type World } from '../support/world'
 
@@ -53,4 +53,25 @@ export async function addRow(world: World, client: Client, nodes: readonly strin
     const { rows } = await client.query<{ id: string }>('select pglobalxact.set_id() as id')
     await client.query('commit')
     return rows[0]!.id
+}
+
+/**
+ * Commits a set whose branch on the node cannot be finished, and returns its id when the sidecar has tried: it may not any more, until
+ * "grant node_app to node_sidecar" there. `commit`: a transfer over all nodes, unless told otherwise.
+ */
+export async function commitRefusedAt(world: World, node: string, commit = transferred): Promise<string> {
+    await world.withdraw(node)
+    const set = await commit(world)
+    await until(
+        `the branch was refused on ${node}`,
+        async () => (await world.sql('select from pglobalxact.branches() where node = $1 and attempts > 0', [node])).length > 0
+    )
+    return set
+}
+
+async function transferred(world: World): Promise<string> {
+    const client = await world.connect()
+    const set = await world.transfer(client)
+    await client.query('commit')
+    return set
 }

@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { expect } from 'chai'
 import type { Client } from 'pg'
+import { clockOfTheMachine, shiftClock } from '../support/clock'
 import { startSidecar } from '../support/process'
 import { until } from '../support/wait'
 import { World } from '../support/world'
@@ -72,6 +73,21 @@ describe('the metrics of a running sidecar', () => {
         expect(figures.value('pglobalxact_lost_nodes')).to.equal(0)
         expect(figures.value('pglobalxact_paused')).to.equal(0)
         expect(figures.value('pglobalxact_events', { kind: 'mixed' })).to.equal(0)
+    })
+
+    it('tell how far clocks are apart, and how far they may be where one is kept', async () => {
+        const alike = await shows('pglobalxact_node_clock_ahead_seconds', { node: 'c' }, (ahead) => Math.abs(ahead) < 1)
+        expect(alike.value('pglobalxact_clock_tolerance_seconds')).to.equal(undefined)
+        await world.sql("select pglobalxact.keep_clock('1.5 seconds')")
+        await shiftClock(world, 'b', '-1 hour')
+        try {
+            await shows('pglobalxact_node_clock_ahead_seconds', { node: 'b' }, (ahead) => ahead > -3601 && ahead < -3500)
+            await shows('pglobalxact_clock_tolerance_seconds', {}, 1.5)
+        } finally {
+            await clockOfTheMachine(world, 'b')
+            await world.sql('select pglobalxact.stop_clock()')
+        }
+        await until('no clock is kept', async () => (await now()).value('pglobalxact_clock_tolerance_seconds') === undefined)
     })
 
     it('name and explain everything they hold, and the process too', async () => {

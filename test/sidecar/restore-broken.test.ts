@@ -3,6 +3,7 @@ import { startCluster, type Cluster } from '../support/cluster'
 import { refused } from '../support/refused'
 import { until } from '../support/wait'
 import { World } from '../support/world'
+import { commitRefusedAt } from './common'
 import { armHold, held, hold, replace } from './restore/hold'
 
 const WRITING = 471_301
@@ -81,15 +82,8 @@ describe('a restore point that does not come about', () => {
     })
 
     it('as a committed set is not finished holds up nobody, unless its node is left out: then the manifest has its branch', async () => {
-        await world.withdraw('c')
         try {
-            const client = await world.connect()
-            const set = await world.transfer(client)
-            await client.query('commit')
-            await until(
-                'the branch was refused',
-                async () => (await world.sql("select from pglobalxact.branches() where node = 'c' and attempts > 0")).length > 0
-            )
+            const set = await commitRefusedAt(world, 'c')
             await refused(create('open', "timeout => '10 seconds'"), {
                 code: '55000',
                 message: /^node "c" cannot finish branches of committed sets/

@@ -1,7 +1,7 @@
 import { expect } from 'chai'
 import { startSidecar, type Sidecar } from '../support/process'
 import { until } from '../support/wait'
-import { newStateDir } from './common'
+import { commitRefusedAt, newStateDir } from './common'
 import { Ground, STATES, TIMES } from './restore/ground'
 
 describe('reconciling after a recovery to a restore point', () => {
@@ -141,19 +141,13 @@ describe('reconciling after a recovery to a restore point', () => {
         await world.sidecar.waitForLog(/ acting /)
         await world.nodesReached()
         // It is killed with a set on file.
-        await world.withdraw('c')
-        const set = await ground.enlisted('c', 61)
-        await set.client.query('commit')
-        await until(
-            'the branch was refused there',
-            async () => (await world.sql('select from pglobalxact.branches() where attempts > 0')).length > 0
-        )
+        const set = await commitRefusedAt(world, 'c', () => ground.committed('c', 61))
         await world.sidecar.kill()
         world.sidecar = start()
         await world.sidecar.waitForLog(/ acting /)
         await world.node('c', 'grant node_app to node_sidecar')
         await world.settled()
-        expect(await ground.outcome(set.set)).to.equal('committed')
+        expect(await ground.outcome(set)).to.equal('committed')
         expect((await ground.reconcile(manifest)).map(STATES)).to.deep.equal(['(coordinator) restored', 'b not restored', 'c not restored'])
     })
 })

@@ -1,6 +1,7 @@
 import { expect } from 'chai'
 import { refused } from '../support/refused'
 import { until } from '../support/wait'
+import { commitRefusedAt } from './common'
 import { Ground, STATES } from './restore/ground'
 import { armHold, held, hold } from './restore/hold'
 import { SnapshotLoad } from './snapshots/load'
@@ -63,13 +64,7 @@ describe('a restore point of many servers', () => {
         await ground.gone(undecided.gid)
         await ground.commit()
         // What the old state directory has on file: decided after the point, and unfinished.
-        await world.withdraw('c')
-        const late = await ground.enlisted('c', 72)
-        await late.client.query('commit')
-        await until(
-            'the branch was refused there',
-            async () => (await world.sql('select from pglobalxact.branches() where attempts > 0')).length > 0
-        )
+        await commitRefusedAt(world, 'c', () => ground.committed('c', 72))
         await ground.archived()
         await world.sidecar!.stop()
         await Promise.all(Object.values(servers).map((server) => server.restoreTo('all')))

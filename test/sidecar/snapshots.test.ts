@@ -4,6 +4,7 @@ import { startCluster, type Cluster } from '../support/cluster'
 import { refused } from '../support/refused'
 import { until } from '../support/wait'
 import { AT_DEFAULTS, World } from '../support/world'
+import { commitRefusedAt } from './common'
 import { SnapshotLoad } from './snapshots/load'
 import { closeGate, exported, gateIsAsked, nothingHeld, openGate, readAt, sumAt, waitingAtGate, type Exported } from './snapshots/support'
 
@@ -108,15 +109,8 @@ describe('the snapshots of many servers', () => {
     })
 
     it('are refused while a committed set cannot be finished on a node, which may be left out', async () => {
-        await world.withdraw('c')
         try {
-            const client = await world.connect()
-            const set = await world.transfer(client)
-            await client.query('commit')
-            await until(
-                'the branch was refused there',
-                async () => (await world.sql('select from pglobalxact.branches() where node = $1 and attempts > 0', ['c'])).length > 0
-            )
+            const set = await commitRefusedAt(world, 'c')
             const before = await world.sql('select closed_at from pglobalxact.gate')
             await refused(take(), {
                 code: '55000',

@@ -7,6 +7,7 @@ import { World } from '../support/world'
 import { BOOKS, INSTALLATION, SERVER } from './doctor/coordinator'
 import { WAL } from './doctor/wal'
 import { LOST, SETTINGS, WAY } from './doctor/nodes'
+import { CLOCKS, CONSUMERS, WATCH } from './doctor/parts'
 import { BACKLOG, DIRECTORY, DISK, PROCESS, SESSIONS } from './doctor/sidecar'
 import { checks, findings, shown, type Row } from './doctor/support'
 
@@ -55,6 +56,9 @@ describe('doctor()', () => {
             ...LOST,
             ...WAL,
             ...SETTINGS,
+            ...CONSUMERS,
+            ...CLOCKS,
+            ...WATCH,
             ...PROCESS,
             BACKLOG,
             ...SESSIONS,

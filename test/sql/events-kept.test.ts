@@ -63,23 +63,23 @@ describe('how events are kept', () => {
     async function age(by: string): Promise<void> {
         await world.sql(`update pglobalxact.commit_record set complete_at = complete_at - '${by}'::interval`)
         await world.sql(`update pglobalxact.event set at = at - '${by}'::interval`)
-        await world.sql(`update pglobalxact.feed set at = at - '${by}'::interval`)
+        await world.sql(`update pglobalxact.set_event set at = at - '${by}'::interval`)
         await world.sql(
             `update pglobalxact.consumer set position_at = position_at - '${by}'::interval, batch_at = batch_at - '${by}'::interval`
         )
     }
     const purge = (): Promise<unknown> => world.sql('select pglobalxact._purge()')
-    const tend = (): Promise<unknown> => world.sql('select pglobalxact._tend_feed()')
+    const tend = (): Promise<unknown> => world.sql('select pglobalxact._tend_events()')
     const isOn = async (): Promise<unknown> => (await world.sql('select last_value::int as on from pglobalxact.event_switch'))[0]!['on']
 
     it('costs nothing while there is no consumer: nothing is written, and the switch goes off behind the last', async () => {
         expect(await isOn()).to.equal(0)
         await complete()
-        expect(await count('feed')).to.equal(0)
+        expect(await count('set_event')).to.equal(0)
         await add('first')
         expect(await isOn()).to.equal(1)
         await complete()
-        expect(await count('feed')).to.be.greaterThan(0)
+        expect(await count('set_event')).to.be.greaterThan(0)
         // One that is being added, and not yet committed, keeps it on.
         await remove('first')
         const dba = await world.connect('dba')
@@ -189,7 +189,7 @@ describe('how events are kept', () => {
         await purge()
         expect(await count(`commit_record where xid || '_' || nonce = '${id}'`), 'it was read').to.equal(0)
         expect(await count("event where detail = 'heard of late'")).to.equal(0)
-        expect(await count('feed')).to.equal(0)
+        expect(await count('set_event')).to.equal(0)
 
         await world.startSidecar()
         const other = await complete()

@@ -160,7 +160,7 @@ describe(`events under load (PGLOBALXACT_FUZZ_SEED=${SEED})`, () => {
             union all select 'decided', r.xid || '_' || r.nonce, null, 'commit' from pglobalxact.commit_record r
             union all select 'prepared', b.xid || '_' || b.nonce, n.name, '' from pglobalxact.branch_record b join pglobalxact.node n on n.number = b.node
             union all select 'finished', r.xid || '_' || r.nonce, null, r.outcome from pglobalxact.commit_record r
-            union all select f.kind, f.set_id, n.name, f.detail from pglobalxact.feed f left join pglobalxact.node n on n.number = f.node where f.kind <> 'finished'
+            union all select f.kind, f.set_id, n.name, f.detail from pglobalxact.set_event f left join pglobalxact.node n on n.number = f.node where f.kind <> 'finished'
             union all select e.kind, e.set_id, n.name, e.detail from pglobalxact.event e left join pglobalxact.node n on n.number = e.node`)
         // What the sidecar tells of itself and of nodes began before there were consumers.
         const relevant = (keys: readonly string[]): string[] => keys.filter((key) => !/^(sidecar|node)/.test(key)).sort()

@@ -2,6 +2,7 @@
 import { binaries, containers } from './binaries'
 import { destroyAllClusters } from './cluster'
 import { signal } from './proctree'
+import { deprecations } from './process'
 import { closeAllProxies } from './proxy'
 import { livingChildren, removeWorkDir } from './workdir'
 
@@ -32,6 +33,8 @@ export const mochaHooks = {
         const left = children.map(([pid, what]) => `${what} (pid ${pid})`).concat((await containers()?.leftContainers()) ?? [])
         if (left.length > 0) throw new Error(`left running by the tests: ${left.join(', ')}`)
         removeWorkDir()
+        const old = deprecations()
+        if (old.length > 0) throw new Error(`the sidecar used what is deprecated, ${old.length} times; the first:\n${old[0]}`)
         setTimeout(leave, LINGER).unref()
     }
 }

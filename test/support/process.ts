@@ -23,6 +23,15 @@ export interface SidecarOptions {
     readonly nodeArgs?: readonly string[]
 }
 
+const STACK = 12 // lines
+
+const warned: { readonly logs: readonly string[]; readonly at: number }[] = []
+
+/** What Node.js warned sidecars of: that something they use will go away, and where they do. */
+export const deprecations = (): readonly string[] => warned.map(({ logs, at }) => logs.slice(at, at + STACK).join('\n'))
+
+const isDeprecation = (line: string): boolean => line.includes('DeprecationWarning: ')
+
 let built = false
 let program = MAIN
 
@@ -50,7 +59,7 @@ type Child = ChildProcessByStdio<null, Readable, Readable>
 
 function launch(args: readonly string[], env: NodeJS.ProcessEnv, nodeArgs: readonly string[] = []): Child {
     buildOnce()
-    const child = spawn(process.execPath, [...nodeArgs, program, ...args], {
+    const child = spawn(process.execPath, ['--trace-deprecation', ...nodeArgs, program, ...args], {
         cwd: ROOT,
         env: { ...cleanEnv(), ...env },
         stdio: ['ignore', 'pipe', 'pipe']
@@ -77,6 +86,8 @@ export async function runCommand(args: readonly string[], env: Readonly<Record<s
         stderr += text
     })
     const code = await new Promise<number | null>((done) => child.once('close', done))
+    const logs = stderr.split('\n')
+    if (logs.some(isDeprecation)) warned.push({ logs, at: logs.findIndex(isDeprecation) })
     return { stdout, stderr, code }
 }
 
@@ -99,7 +110,10 @@ export class Sidecar {
         if (child.pid === undefined) throw new Error('the sidecar could not be started')
         this.pid = child.pid
         for (const input of [child.stdout, child.stderr]) {
-            createInterface({ input }).on('line', (line) => this.logs.push(line))
+            createInterface({ input }).on('line', (line) => {
+                const at = this.logs.push(line) - 1
+                if (isDeprecation(line)) warned.push({ logs: this.logs, at })
+            })
         }
         // 'close' and not 'exit': then its last lines have been read too.
         this.exit = new Promise((done) =>

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
 import { expect } from 'chai'
-import { parse } from 'yaml'
+import { parse, stringify } from 'yaml'
 import { Metrics } from '../../sidecar/metrics'
 import { Tally } from '../../sidecar/tally'
 
@@ -30,6 +31,15 @@ interface Panel {
 /** Metric names in PromQL: what is neither a label, nor a function, nor a string. */
 const namesIn = (expr: string): string[] =>
     [...expr.replaceAll(/"[^"]*"/g, '""').matchAll(/\b(?:pglobalxact|process|nodejs)_\w+/g)].map(([name]) => name)
+
+function promtool(this: Mocha.Context, args: readonly string[]): void {
+    const { error, status, stdout, stderr } = spawnSync('promtool', args, { encoding: 'utf8' })
+    if (error !== undefined) {
+        console.error('    SKIPPED, nothing is proved: promtool (Debian: apt install prometheus) is not installed')
+        return this.skip()
+    }
+    expect(status, stdout + stderr).to.equal(0)
+}
 
 describe('the monitoring', () => {
     const tally = new Tally()
@@ -169,17 +179,24 @@ describe('the monitoring', () => {
         }
     })
 
+    it('has a dashboard whose every expression promtool can read', function () {
+        const expressions = dashboard.panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr))
+        const rules = expressions.map((expr, at) => ({ record: `panel:${at}`, expr: expr.replaceAll(/\$__\w+/g, '5m') }))
+        const file = join(mkdtempSync(join(tmpdir(), 'dashboard-')), 'rules.yml')
+        try {
+            writeFileSync(file, stringify({ groups: [{ name: 'dashboard', rules }] }))
+            promtool.call(this, ['check', 'rules', '--lint=none', file])
+        } finally {
+            rmSync(dirname(file), { recursive: true })
+        }
+    })
+
     for (const args of [
         ['check', 'rules', RULES],
         ['test', 'rules', join(ROOT, 'test', 'unit', 'pglobalxact.rules.test.yml')]
     ]) {
         it(`passes promtool ${args[0]} rules`, function () {
-            const { error, status, stdout, stderr } = spawnSync('promtool', args, { encoding: 'utf8' })
-            if (error !== undefined) {
-                console.error('    SKIPPED, nothing is proved: promtool (Debian: apt install prometheus) is not installed')
-                return this.skip()
-            }
-            expect(status, stdout + stderr).to.equal(0)
+            promtool.call(this, args)
         })
     }
 })

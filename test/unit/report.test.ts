@@ -6,6 +6,7 @@ import type { Resolver } from '../../sidecar/resolver'
 
 const SCAN: Scan = {
     prepared: [],
+    clock: { clock: 0, asked: 0, answered: 0 },
     slots_used: 0,
     slots: 1,
     version: '17',

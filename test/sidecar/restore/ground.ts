@@ -90,6 +90,13 @@ export class Ground {
         return { client, gid, set: own.rows[0]!.id ?? set }
     }
 
+    /** The same, committed. Returns its id. */
+    async committed(node: string, row: number): Promise<string> {
+        const { set, client } = await this.enlisted(node, row)
+        await client.query('commit')
+        return set
+    }
+
     async prepare(node: string, gid: string, row: number): Promise<void> {
         const login = { database: this.world.database, user: 'node_app', password: PASSWORDS.node_app }
         const there = await this.world.nodes.get(node)!.connect(login)

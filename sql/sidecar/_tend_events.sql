@@ -1,5 +1,5 @@
 -- With the sidecar's heartbeat: what consumers of events need now and then. Without one it reads a sequence and no more.
-create or replace function pglobalxact._tend_feed()
+create or replace function pglobalxact._tend_events()
 returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -35,5 +35,5 @@ begin
     end if;
 end
 $$;
-comment on function pglobalxact._tend_feed() is 'Internal. Turns the feed off behind the last consumer, and writes ticks for one that is behind.';
-revoke all on function pglobalxact._tend_feed() from public;
+comment on function pglobalxact._tend_events() is 'Internal. Turns the writing of events off behind the last consumer, and writes ticks for one that is behind.';
+revoke all on function pglobalxact._tend_events() from public;

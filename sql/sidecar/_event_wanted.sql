@@ -1,5 +1,5 @@
 -- Whether what happens must be told to consumers. The order counts: the transaction has its xid first, then it reads the switch (add_consumer).
-create or replace function pglobalxact._feeding()
+create or replace function pglobalxact._event_wanted()
 returns boolean
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
@@ -10,5 +10,5 @@ begin
     return (select s.last_value from pglobalxact.event_switch s) = 1;
 end
 $$;
-comment on function pglobalxact._feeding() is 'Internal. Whether the present transaction must write events for consumers.';
-revoke all on function pglobalxact._feeding() from public;
+comment on function pglobalxact._event_wanted() is 'Internal. Whether the present transaction must write events for consumers.';
+revoke all on function pglobalxact._event_wanted() from public;
