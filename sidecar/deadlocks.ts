@@ -64,6 +64,7 @@ export class Deadlocks {
         this.mode = await catalog.watchDeadlocks().catch(() => 'off')
         while (!over()) {
             if (this.mode === 'off') {
+                this.parts.tally.deadlocksStand(0)
                 eyes.keepOnly(new Set())
                 this.last.clear()
                 await this.write(catalog)
@@ -78,6 +79,7 @@ export class Deadlocks {
             if (!over()) await this.rest(Math.max(wait, SHORTEST))
         }
         eyes.keepOnly(new Set())
+        this.parts.tally.deadlocksStand(0)
     }
 
     /** Who keeps it is to see whether it is over, or the mode another. */
@@ -132,6 +134,7 @@ export class Deadlocks {
         )
         const cycles = cyclesOf(stood, gone)
         this.costs.found += this.tell(cycles)
+        this.parts.tally.deadlocksStand(cycles.length)
         if (this.mode === 'resolve') for (const cycle of cycles) await this.resolve(catalog, acting, cycle)
         if (performance.now() - this.writtenAt > WRITE || cycles.length > 0) await this.write(catalog)
         // What may be a deadlock is looked at again soon: found within one and a half, and a quarter for sets that were too young at first.

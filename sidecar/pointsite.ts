@@ -42,7 +42,7 @@ export async function lookAt(
 ): Promise<Site> {
     const number = server.number!
     const [now] = await node.lookOnce<{ timeline: string; system_identifier: string; marked: boolean }>(STATE, [
-        markOf({ coordinator, id }, number)
+        markOf({ coordinator, id }, number, server.timeline)
     ])
     const { timeline, system_identifier, marked } = now!
     const look = (): Promise<readonly Seen[]> => node.lookOnce<Seen>(PREPARED, [gidPattern(coordinator)])

@@ -22,6 +22,8 @@ export interface Facts {
     readonly login: string
     readonly may: boolean
     readonly standby: boolean
+    /** Null: of a standby. */
+    readonly timeline: string | null
     readonly wal_level: string
     readonly archiving: boolean
     readonly system_identifier: string
@@ -54,7 +56,7 @@ export async function write(
 ): Promise<readonly PointServer[]> {
     const numbers = nodes.map(({ keeper }) => keeper.node.address.number)
     await coordinator.client.query('select pglobalxact._begin_restore_point($1, $2, $3, $4)', [id, name, by, numbers])
-    const gidAt = (at: number): string => markOf({ coordinator: own, id }, numbers[at]!)
+    const gidAt = (at: number): string => markOf({ coordinator: own, id }, numbers[at]!, nodes[at]!.timeline!)
     const before = await Promise.all(nodes.map((site, at) => onNode(site.name, mark(site.client, gidAt(at)))))
     const [here, ...there] = await Promise.all([point(coordinator, name), ...nodes.map((site) => onNode(site.name, point(site, name)))])
     const after = await Promise.all(nodes.map((site, at) => onNode(site.name, unmark(site.client, gidAt(at)))))

@@ -5,7 +5,7 @@ import { AGAIN, betweenSets, noteHeld, orderOf } from './betweensets'
 import type { ConnectionConfig } from './connection'
 import { coordinatorSession } from './coordinatorsession'
 import { tooLate, type Gate } from './gate'
-import { removeMark, sessionNameOf } from './marks'
+import { removeLeft, removeMark, sessionNameOf } from './marks'
 import { write, type Facts, type NodeSite, type PointServer, type Site } from './pointwrite'
 import type { Keeper } from './recovery'
 import { RequestError, WRONG_STATE, type RequestParts } from './request'
@@ -58,12 +58,15 @@ const NOT_ALLOWED = '42501'
  * of the databases may be on one server, whose recovery stops at the first restore point of the name.
  *
  * A failure or death on the way leaves a row without a manifest on the time line on which it was begun, and marks perhaps: tidy() ends
- * them, then and whenever a sidecar begins to act. Nobody has a manifest of it.
+ * them, then and whenever a sidecar begins to act. Nobody has a manifest of it. If the coordinator fails over meanwhile, the row is not there, or
+ * looks like that of a restored coordinator, and stays: the marks are ended all the same, on nodes that were not restored.
  */
 export class RestorePoints {
     /** One at a time, tidying included: what another makes at the time is not broken off. */
     private turn: Promise<unknown> = Promise.resolve()
     private untidy = true
+    /** Nodes that were seen through for marks since this sidecar began to act. */
+    private readonly swept = new Set<number>()
 
     constructor(private readonly connection: ConnectionConfig) {}
 
@@ -76,12 +79,15 @@ export class RestorePoints {
     /** Another sidecar may have acted meanwhile, and this one may have lost its nodes on the way. */
     distrust(): void {
         this.untidy = true
+        this.swept.clear()
     }
 
     /** Ends what is left of restore points that were not completed. What cannot be ended now is tried again at the next call. */
     tidy(parts: Pick<RequestParts, 'catalog' | 'coordinator' | 'keepers' | 'config' | 'log'>): Promise<void> {
-        if (!this.untidy) return Promise.resolve()
+        const unswept = [...parts.keepers.values()].filter(({ node }) => node.up && !this.swept.has(node.address.number))
+        if (!this.untidy && unswept.length === 0) return Promise.resolve()
         const mine = this.turn.then(async () => {
+            await Promise.allSettled(unswept.map((keeper) => this.sweep(parts, keeper)))
             if (!this.untidy) return
             this.untidy = false
             for (const { id, nodes } of await parts.catalog.brokenPoints()) {
@@ -95,6 +101,12 @@ export class RestorePoints {
         })
         this.turn = mine.catch(() => (this.untidy = true))
         return mine.catch((error: unknown) => parts.log.warning('restore points not tidied', { error: messageOf(error) }))
+    }
+
+    private async sweep({ coordinator, config }: Pick<RequestParts, 'coordinator' | 'config'>, { node }: Keeper): Promise<void> {
+        if (this.swept.has(node.address.number)) return
+        await removeLeft(node, coordinator, config.nodeTimeout)
+        this.swept.add(node.address.number)
     }
 
     private async take(parts: RequestParts, order: PointOrder): Promise<Manifest> {

@@ -76,6 +76,11 @@ export class Tally {
         labelNames: ['result'],
         registers: [this.registry]
     })
+    private readonly standing = new Gauge({
+        name: 'pglobalxact_deadlocks_standing',
+        help: 'Deadlocks over several servers that stood at the last look; 0 while nobody looks. One that stays is ended by nobody: see select * from pglobalxact.deadlocks();',
+        registers: [this.registry]
+    })
     private readonly deadlockQueries = new Histogram({
         name: 'pglobalxact_deadlock_query_seconds',
         help: 'Time that one query of the search for deadlocks took, at the coordinator or a node, until it was answered.',
@@ -117,6 +122,11 @@ export class Tally {
 
     deadlock(result: 'found' | 'cancelled'): void {
         this.deadlocks.inc({ result })
+    }
+
+    /** How many there are now. */
+    deadlocksStand(count: number): void {
+        this.standing.set(count)
     }
 
     lookedForDeadlocks(milliseconds: number): void {

@@ -1,7 +1,7 @@
 -- Which transaction manager a gid is likely to come from, told by its form alone. Anyone may use any form, so this says whom to
 -- ask, and nothing is decided by it. The forms, and where they are made:
 --   pgx_<id>_<xid>_<nonce>_<node>       pglobalxact, of the coordinator with that id
---   pgxr_<id>_<restore point>_<node>    pglobalxact, the mark of a restore point
+--   pgxr_<id>_<restore point>_<node>_<time line>  pglobalxact, the mark of a restore point
 --   <format>_<base64>_<base64>          XA: pgjdbc's RecoveredXid (any Java manager above it), and the same form in psycopg2
 --                                       and psycopg 3 (Xid, from tpc_begin). The format tells some managers: 131077 Narayana
 --                                       (XATxConverter), 1096044365 = "ATOM" Atomikos (XID), 1114926712 = "Btnx" Bitronix (BitronixXid)
@@ -22,7 +22,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     select case
         when gid like 'pgx\_%' and exists (select from pglobalxact._parse_gid(gid) g where g.coordinator is not null) then 'pglobalxact ' || split_part(gid, '_', 2)
-        when gid ~ '^pgxr_[0-9a-f]{8}_[0-9a-f]{16}_[0-9]+$' then 'pglobalxact ' || split_part(gid, '_', 2) || ', a restore point'
+        when gid ~ '^pgxr_[0-9a-f]{8}_[0-9a-f]{16}_[0-9]+_[0-9A-F]{8}$' then 'pglobalxact ' || split_part(gid, '_', 2) || ', a restore point'
         when gid ~ '^-?[0-9]{1,10}_[A-Za-z0-9+/]*={0,2}_[A-Za-z0-9+/]*={0,2}$' then case split_part(gid, '_', 1)
             when '131077' then 'XA: Narayana'
             when '1096044365' then 'XA: Atomikos'

@@ -1,8 +1,10 @@
 import { expect } from 'chai'
 import type { Client } from 'pg'
+import { value } from '../support/refused'
 import { until } from '../support/wait'
 import type { World } from '../support/world'
 import { deadlocks, type Ending } from './deadlocks/support'
+import { scrape } from './scraped'
 
 const ROW = /row \(\d+,\d+\)/g
 const ROLLED_BACK = /^deadlock detected over several servers: set \d+_[0-9a-f]{8} was rolled back$/
@@ -35,6 +37,7 @@ describe('a deadlock over several servers', () => {
         world.sql<{ set_id: string; detail: string }>('select set_id, detail from pglobalxact.event where kind = $1 order by id', [kind])
     const noted = (kind: string, id: string) =>
         until(`${kind} is in history`, async () => (await events(kind)).find(({ set_id }) => set_id === id))
+    const standing = async () => (await scrape(world.sidecar!)).value('pglobalxact_deadlocks_standing')
     /** Looks that began and ended after this call. */
     async function looksPass(count: number): Promise<void> {
         const { looks } = await counts()
@@ -79,10 +82,12 @@ describe('a deadlock over several servers', () => {
         expect([after.found - before.found, after.cancelled]).to.deep.equal([1, 0])
         expect(await events('deadlock victim')).to.deep.equal([])
         expect(await stuck()).to.have.length(2)
+        expect(await standing()).to.equal(1)
         await world.sql('select pg_cancel_backend(pid) from pglobalxact.in_flight where set_id = $1 limit 1', [ids[1]])
         expect(await endings[1]).to.include({ code: '57014' })
         await younger.query('rollback')
         expect(await endings[0]).to.equal(undefined)
+        await until('none stands', async () => (await standing()) === 0)
     })
 
     it('is ended: the youngest set is rolled back everywhere, with an error that says why, and the other goes on', async () => {
@@ -134,6 +139,33 @@ describe('a deadlock over several servers', () => {
         expect(await first.ending).to.equal(undefined)
         await older.query('rollback')
         expect(await world.balances()).to.deep.equal({ a: 1000, b: 1000, c: 1000 })
+    })
+
+    it('is the end of the set though its program catches the error: its locks are free at once, and its COMMIT fails', async () => {
+        await watch('resolve')
+        const [older, younger] = [await begin(), await begin()]
+        await take(older, 'b')
+        await take(younger, 'c')
+        const id = await idOf(younger)
+        const first = await wait(take(older, 'c'), 1)
+        const notices: { readonly code?: string; readonly message?: string }[] = []
+        younger.on('notice', (notice) => notices.push(notice))
+        const caught = `do $do$ begin
+            perform pglobalxact.exec('b', 'update account set balance = balance + 1 where id = 1');
+        exception when others then
+            raise warning 'caught %', sqlstate;
+        end $do$`
+        expect(await ending(younger.query(caught))).to.equal(undefined)
+        expect(notices.map(({ message }) => message)).to.include('caught 40P01')
+        // What it had on c is free before its program has done anything.
+        expect(await first.ending).to.equal(undefined)
+        const error = await ending(younger.query('commit'))
+        expect(error).to.include({ code: '08003' })
+        expect(error!.message).to.match(/^set rolled back: node "c": /)
+        await older.query('commit')
+        expect(await older.query('select pglobalxact.await() as fate').then(({ rows }) => rows)).to.deep.equal([{ fate: 'committed' }])
+        expect(await world.balances()).to.deep.equal({ a: 1000, b: 1001, c: 1001 })
+        expect(await value(older, 'select pglobalxact.outcome($1)', [id])).to.equal('rolled back')
     })
 
     it('is ended while query() waits', async () => {

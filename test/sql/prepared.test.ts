@@ -274,6 +274,7 @@ describe('prepared()', () => {
             '1718900000-0000004711': 'Greenplum',
             _$XC$12345: 'Postgres-XL',
             'MTM-2-4711-5-7': 'multimaster',
+            pgxr_1a2b3c4d_0123456789abcdef_7_0000000A: 'pglobalxact 1a2b3c4d, a restore point',
             pgx_1a2b3c4d_951_672f3f8e: 'unknown',
             '8d1c1ff1-6a0b-4d2f-9b7e-0a1b2c3d4e5f': 'unknown',
             '4711': 'unknown',

@@ -1,9 +1,10 @@
 /**
- * make bench-scale ITEMS='recovery nodes': how recovery, reads, nodes and idling scale. Writes its report to test/reports; ends with the
+ * make bench-scale ITEMS='recovery nodes': how recovery, reads, nodes and idling scale, and how long a deadlock stands. Writes its report to test/reports; ends with the
  * number of targets that were missed, and succeeds in any case: what was measured on this machine is a figure, no test.
  */
 import { number, tearDown } from '../../chaos/harness'
 import type { Part } from './figures'
+import { measureDeadlocks } from './deadlocks'
 import { measureIdle } from './idle'
 import { measureNodes } from './nodes'
 import { measureRecovery } from './recovery'
@@ -20,7 +21,8 @@ const ITEMS: Readonly<Record<string, () => Promise<Part>>> = {
     reads: () => measureReads({ sets: number('SETS', 10_000), rounds: ROUNDS }),
     retained: () => measureRetained({ records: number('RECORDS', 1_000_000), rounds: 3, seconds: number('SECONDS', 3) }),
     nodes: () => measureNodes({ steps: [10, 50, 100], seconds: number('SECONDS', 20) }),
-    idle: () => measureIdle({ rounds: 2, seconds: number('SECONDS', 30) })
+    idle: () => measureIdle({ rounds: 2, seconds: number('SECONDS', 30) }),
+    deadlocks: () => measureDeadlocks({ deadlocks: number('DEADLOCKS', 20) })
 }
 
 async function main(): Promise<number> {

@@ -42,12 +42,12 @@ export async function deadlockWorld(options: WorldOptions, patience: string): Pr
 }
 
 /** For the top of a describe: a world of its own, everything off and at rest before each test. */
-export function deadlocks(name: string, ready: (world: World) => void, options: Partial<WorldOptions> = {}) {
+export function deadlocks(name: string, ready: (world: World) => void, options: Partial<WorldOptions> = {}, patience = '150ms') {
     let world: World
     const clients: Client[] = []
 
     before(async () => {
-        world = await deadlockWorld({ name, ...options }, '150ms')
+        world = await deadlockWorld({ name, ...options }, patience)
         ready(world)
     })
     after(() => world?.destroy())
