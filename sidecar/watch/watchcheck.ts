@@ -120,7 +120,8 @@ const published = (facts: WatchFacts, publication: string): readonly Rule[] => [
         detail: publication,
         finding: !facts.publication && `publication "${publication}" does not exist in database "${facts.database}"`,
         fix: `${publicationByHand(publication)} /* as a superuser; or, by the tables' owner, for the tables you want to see */`
-    }
+    },
+    { item: 'encoding', detail: facts.encoding, finding: false, fix: '' }
 ]
 
 /** test_decoding knows no publications, and writes what it decodes as the database has it. */
@@ -138,7 +139,7 @@ const everything = (facts: WatchFacts, publication: string): readonly Rule[] => 
         detail: facts.encoding,
         finding:
             !ENCODINGS.has(facts.encoding) &&
-            `the database's encoding is ${facts.encoding}, and PostgreSQL 14 decodes without converting it`,
+            `the database's encoding is ${facts.encoding}, and PostgreSQL 14 does not convert what it decodes`,
         fix: 'only a database in UTF8 can be watched on PostgreSQL 14; upgrade to PostgreSQL 15 or later.'
     }
 ]

@@ -53,6 +53,18 @@ describe('a watched node is never hurt', () => {
         expect(await world.sql('select * from pglobalxact.watched()')).to.deep.equal([])
     })
 
+    it('says where the plugin comes from, when the server has none of it', async function () {
+        if (publishes) this.skip() // pgoutput is a part of every server
+        const b = world.nodes.get('b')!
+        await b.reload({ dynamic_library_path: '/nowhere' })
+        const items = await world.admin<{ item: string; ok: boolean; detail: string }>("select * from pglobalxact.watch_node('b')")
+        expect(items.filter(({ ok }) => !ok)).to.have.lengthOf(1)
+        expect(items.at(-1)!.detail).to.match(/could not access file "test_decoding".*: the plugin is one of the server's contrib modules/)
+        expect(await slots()).to.deep.equal([])
+        await b.reload({ dynamic_library_path: null })
+        await streams(world, 'b')
+    })
+
     it('is no standby, and loses its slot when it is not watched any more, or no node', async () => {
         await watch('b')
         await streams(world, 'b')
