@@ -1,4 +1,5 @@
 import type { Node } from '../node'
+import { widenXid } from '../protocol'
 import { nodeSql } from '../sqlfiles'
 import type { Change, Changes } from './changes'
 import type { Held, Ledger } from './ledger'
@@ -25,7 +26,6 @@ const SHAPES = nodeSql('shapes')
 const nameOf = ({ schema, table }: Pick<Shape, 'schema' | 'table'>): string => JSON.stringify([schema, table])
 
 const SETTLE_AFTER = 100 // ms: most branches are finished before
-const XIDS = 2 ** 32 // an xid of the stream has no epoch
 const MOST = 1000 // branches at once
 
 /**
@@ -89,8 +89,8 @@ async function ask(node: Node, branches: readonly Held[]): Promise<ReadonlyMap<H
 function allFinished({ snapshot, xid }: Held, next: number): number {
     const [oldest, end, running] = (snapshot ?? '').split(':')
     if (oldest === undefined || end === undefined) return 0
-    const branch = next - ((((next - Number(xid)) % XIDS) + XIDS) % XIDS)
-    return branch >= Number(end) || running?.split(',').includes(String(branch)) ? Number(oldest) : 0
+    const branch = widenXid(xid, BigInt(next))
+    return BigInt(branch) >= BigInt(end) || running?.split(',').includes(branch) ? Number(oldest) : 0
 }
 
 /** As pgoutput would have it; the row as it was, where the table cannot have looked so. */

@@ -109,6 +109,30 @@ describe('a watched node is never hurt', () => {
         expect((await feedOf(world, id, 2)).map(({ event }) => event)).to.deep.equal(['prepare', 'commit prepared'])
     })
 
+    it('goes on with a new slot where the server itself has given up the old one', async () => {
+        await watch('b')
+        await streams(world, 'b')
+        const b = world.nodes.get('b')!
+        await b.reload({ max_slot_wal_keep_size: '1MB' })
+        const old = await b.connect({ database: world.database, user: 'node_app', password: PASSWORDS.node_app })
+        const gaps = async (): Promise<number> => (await world.sql("select from pglobalxact.feed('b') where event = 'gap'")).length
+        try {
+            const before = await gaps()
+            await old.query('begin; update account set balance = balance')
+            for (let n = 0; n < 3; n++) await world.node('b', 'insert into fill values (1); select pg_switch_wal()')
+            await world.node('b', 'checkpoint')
+            await until('the feed says so', async () => (await gaps()) > before)
+            await old.query('rollback')
+        } finally {
+            await old.end()
+        }
+        await b.reload({ max_slot_wal_keep_size: null })
+        await streams(world, 'b')
+        const id = await world.transfer(client, 1, ['b'])
+        await client.query('commit')
+        await feedOf(world, id, 2)
+    })
+
     it('goes on with a publication that was made anew', async function () {
         if (!publishes) this.skip() // there are none to go by
         await watch('b')
