@@ -75,11 +75,13 @@ describe('the stream of a watched node', () => {
     })
 
     it('does not let go of what the coordinator could not write down yet', async () => {
+        await world.admin("select * from pglobalxact.watch_node('b', all_gids => true)")
+        const gid = 'warehouse-1'
         const locker = await world.coordinator.connect({ database: world.database })
         try {
             await locker.query('begin; lock table pglobalxact.decoded_event in access exclusive mode')
-            const { gid } = await prepareOn(world, 'b', client, 'update account set balance = balance + 1')
-            // By hand: the sidecar may wait for the lock with all that it asks the coordinator.
+            // Another manager's, of which there is a line in the feed, and nothing else.
+            await world.node('b', `begin; update account set balance = balance + 0; prepare transaction '${gid}'`)
             await world.node('b', `rollback prepared '${gid}'`)
             const [{ at } = { at: '' }] = await world.node<{ at: string }>('b', 'select pg_current_wal_lsn()::text as at')
             await until('the sidecar says that it has received it', async () => {
@@ -92,13 +94,29 @@ describe('the stream of a watched node', () => {
             expect((await slot(at))!.passed).to.equal(false)
             await world.sidecar!.kill()
             await locker.query('rollback')
-            await client.query('rollback')
             await world.startSidecar()
             expect((await feedOf(world, gid, 2)).map(({ event }) => event)).to.deep.equal(['prepare', 'rollback prepared'])
         } finally {
             await locker.end()
         }
         await streams(world, 'b')
+    })
+
+    it('keeps the rows that it has of a branch which is sent again when it was rolled back meanwhile', async () => {
+        await world.admin("select * from pglobalxact.watch_node('b', all_gids => true)")
+        const more = 'insert into account select n, 0 from generate_series(1001, 1005) n'
+        const { id, gid } = await prepareOn(world, 'b', client, more)
+        await feedOf(world, gid, 1)
+        await world.node('b', `rollback prepared '${gid}'`)
+        const { active_pid } = (await slot())!
+        await world.node('b', `select pg_terminate_backend(${active_pid})`)
+        await until('it streams again', async () => ![null, active_pid].includes((await slot())!.active_pid))
+        // What comes behind has come: so has what was sent again.
+        await world.node('b', `begin; update account set balance = balance + 0; prepare transaction 'behind'`)
+        await world.node('b', `rollback prepared 'behind'`)
+        await feedOf(world, 'behind', 2)
+        expect(await world.admin('select * from pglobalxact.changes($1)', [id])).to.have.lengthOf(5)
+        await client.query('rollback')
     })
 
     it('takes the slot back from a session of a sidecar that is gone', async () => {
@@ -115,6 +133,8 @@ describe('the stream of a watched node', () => {
         } as ConstructorParameters<typeof Client>[0])
         stale.on('error', () => undefined)
         await stale.connect()
+        // Nothing but the sidecar ends it.
+        await stale.query('set wal_sender_timeout = 0')
         try {
             const options = plugin === 'pgoutput' ? ` (proto_version '3', publication_names 'pglobalxact')` : ''
             const ended = stale.query(`START_REPLICATION SLOT ${name} LOGICAL 0/0${options}`).then(
