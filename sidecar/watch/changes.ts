@@ -13,7 +13,12 @@ export interface Change {
     readonly old: Readonly<Record<string, string | null>> | null
     /** Without the large values that were not changed. */
     readonly new: Readonly<Record<string, string | null>> | null
+    /** What the replica identity is, and so what `old` lacks, is not known: not yet, or not any more (shapes.ts). */
+    readonly unknown?: true
 }
+
+/** As a relation's replica identity. */
+export const UNKNOWN = '?'
 
 /** What one prepared transaction did: the first rows of it, and the true total. */
 export interface Changes {
@@ -46,7 +51,15 @@ export class Collection {
         const step = this.count(change.xid, `${change.kind} ${nameOf(relation)}`)
         const bytes = size(change.old) + size(change.new)
         if (this.rows >= MOST_ROWS || this.bytes + bytes > MOST_BYTES) return
-        const common = { step, schema: relation.schema, table: relation.name, operation: change.kind, equal: comparable(relation) }
+        const unknown = relation.identity === UNKNOWN ? ({ unknown: true } as const) : {}
+        const common = {
+            step,
+            schema: relation.schema,
+            table: relation.name,
+            operation: change.kind,
+            equal: comparable(relation),
+            ...unknown
+        }
         const old = change.old ?? (change.kind === 'update' ? sameKey(relation, change.new) : undefined)
         this.keep(change.xid, bytes, {
             ...common,
@@ -61,6 +74,11 @@ export class Collection {
         if (this.rows >= MOST_ROWS) return
         const { schema, name: table } = relation
         this.keep(xid, 0, { step, schema, table, operation: 'truncate', equal: [], whole: false, old: null, new: null })
+    }
+
+    /** Rows that are beyond what is kept. */
+    pass(kind: Change['operation'], relation: Relation, count: number): void {
+        this.count(undefined, `${kind} ${nameOf(relation)}`, count)
     }
 
     undo(subxid: number): void {
@@ -78,10 +96,10 @@ export class Collection {
         return { total: Object.values(tables).reduce((sum, count) => sum + count, 0), tables, rows }
     }
 
-    private count(xid: number | undefined, what: string): number {
+    private count(xid: number | undefined, what: string, count = 1): number {
         const { tables } = this.part(xid)
-        tables.set(what, (tables.get(what) ?? 0) + 1)
-        return ++this.steps
+        tables.set(what, (tables.get(what) ?? 0) + count)
+        return (this.steps += count)
     }
 
     private keep(xid: number | undefined, bytes: number, change: Change): void {

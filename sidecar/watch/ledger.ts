@@ -22,6 +22,10 @@ export interface Held {
     readonly at: string
     readonly decodedAt: string
     changes: Changes
+    /** Nothing of its rows is unknown that could be known (shapes.ts). */
+    settled: boolean
+    /** Of the node, taken not long before it was decoded. */
+    readonly snapshot: string | undefined
     readonly since: number
     /** What the node did with it. */
     fate: 'committed' | 'rolled back' | undefined
@@ -57,6 +61,8 @@ export class Ledger implements Listener {
     private bytes = 0
     /** Everything before it was received. */
     received = 0n
+    /** The last one that was taken on the node. */
+    snapshot: string | undefined
     onPrepared: (gid: string, xid: string) => void = () => undefined
     onFinished: (gid: string) => void = () => undefined
 
@@ -80,6 +86,8 @@ export class Ledger implements Listener {
                 at,
                 decodedAt,
                 changes: kept,
+                settled: kept.rows.every(({ unknown }) => unknown !== true),
+                snapshot: this.snapshot,
                 since: Date.now(),
                 fate: undefined,
                 fateAt: undefined,
@@ -137,6 +145,12 @@ export class Ledger implements Listener {
 
     get full(): boolean {
         return this.lines.length >= MOST_FEED
+    }
+
+    settle(branch: Held, changes: Changes): void {
+        this.bytes += weigh(changes) - weigh(branch.changes)
+        branch.changes = changes
+        branch.settled = true
     }
 
     drop(gid: string): void {

@@ -4,6 +4,7 @@ import type { WalStream } from './walstream'
 
 export interface SlotPlace {
     readonly name: string
+    readonly plugin: string
     /** Milliseconds that making it may take: it waits for transactions that are older, and while it waits they hold it. */
     readonly timeout: number
 }
@@ -12,9 +13,9 @@ export interface SlotPlace {
 export const nameOfSlot = (coordinator: string, node: number): string => `pgx_${coordinator}_${node}`
 
 /** Throws when transactions that are open do not end in time: tried again later. */
-export async function createSlot(stream: WalStream, { name, timeout }: SlotPlace): Promise<void> {
+export async function createSlot(stream: WalStream, { name, plugin, timeout }: SlotPlace): Promise<void> {
     await stream.query(`set statement_timeout = ${Math.ceil(timeout)}`)
-    await stream.query(`select pg_create_logical_replication_slot(${escapeLiteral(name)}, 'pgoutput', false, true)`)
+    await stream.query(`select pg_create_logical_replication_slot(${escapeLiteral(name)}, ${escapeLiteral(plugin)}, false, true)`)
     await stream.query('set statement_timeout = 0')
 }
 

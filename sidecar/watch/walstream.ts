@@ -1,11 +1,11 @@
 import { Client, escapeIdentifier } from 'pg'
 import type { NodeAddress } from '../nodeoptions'
 import { destroy } from '../session'
-import { Assembler, type Listener } from './assembler'
+import type { Listener } from './assembler'
+import type { Plugin, Taker } from './plugin'
 import { Reader, standbyStatus } from './reader'
 
 const STATUS_EVERY = 5000 // ms; the server ends a stream that says nothing for wal_sender_timeout, 60 s by default
-const PARALLEL = 160000 // server_version_num from which there is protocol 4
 
 /** Values are to be written the same way whatever the node's defaults are, so that they can be read back. */
 const SETTINGS =
@@ -56,12 +56,12 @@ export class WalStream {
 
     /** Streams until the connection is lost or closed, and throws when the server says why. `moved`: a keepalive told of a position. */
     async stream(
-        { slot, publication, version }: { readonly slot: string; readonly publication: string; readonly version: number },
+        { slot, plugin, options }: { readonly slot: string; readonly plugin: Plugin; readonly options: string },
         listener: Listener,
         positions: () => Positions,
         moved: (position: bigint) => void
     ): Promise<void> {
-        const assembler = new Assembler(listener)
+        const assembler = plugin.assembler(listener)
         const { connection } = this.client
         let broken: unknown
         connection.on('copyData', ({ chunk }: { readonly chunk: Buffer }) => {
@@ -73,8 +73,6 @@ export class WalStream {
             }
         })
         this.timer = setInterval(() => this.tell(positions()), STATUS_EVERY)
-        const names = `'${escapeIdentifier(publication).replaceAll("'", "''")}'`
-        const options = `proto_version '${version >= PARALLEL ? 4 : 3}', publication_names ${names}, streaming 'on', two_phase 'on'`
         try {
             await this.client.query(`START_REPLICATION SLOT ${escapeIdentifier(slot)} LOGICAL 0/0 (${options})`)
         } catch (error) {
@@ -95,15 +93,15 @@ export class WalStream {
         destroy(this.client)
     }
 
-    private take(chunk: Buffer, assembler: Assembler, positions: () => Positions, moved: (position: bigint) => void): void {
+    private take(chunk: Buffer, assembler: Taker, positions: () => Positions, moved: (position: bigint) => void): void {
         if (this.closed) return
         const from = new Reader(chunk)
         const kind = from.char()
         if (kind === 'w') {
-            from.uint64()
+            const position = from.uint64()
             from.uint64()
             const sent = from.time()
-            assembler.take(from.rest(), sent)
+            assembler.take(from.rest(), sent, position)
         } else if (kind === 'k') {
             moved(from.uint64())
             from.uint64()

@@ -1,4 +1,5 @@
 import { escapeIdentifier } from 'pg'
+import { OLDEST, pluginOf } from './plugin'
 import { dropByHand, publicationByHand } from './slot'
 
 /** A node that may be watched, or not, as sql/node/watch.sql has it. */
@@ -13,6 +14,9 @@ export interface WatchFacts {
     readonly slots_used: number
     readonly login: string
     readonly database: string
+    /** server_encoding. */
+    readonly encoding: string
+    readonly snapshot: string
     readonly may_replicate: boolean
     readonly publication: boolean
     readonly slot: {
@@ -48,13 +52,16 @@ interface Rule {
     readonly fix: string
 }
 
-const OLDEST = 150000 // pgoutput decodes two-phase transactions from PostgreSQL 15 on
+/** As sql/functions/watch_node.sql has it. */
+const DEFAULT_PUBLICATION = 'pglobalxact'
+const ENCODINGS = new Set(['UTF8', 'SQL_ASCII'])
 
 /** Any standby: a name, or a list with one, that is a star. */
 const STAR = /(^|[\s,(])("\*"|\*)/
 
 const rules = (facts: WatchFacts, { slot, publication }: Names): readonly Rule[] => {
     const login = escapeIdentifier(facts.login)
+    const plugin = pluginOf(facts.version)
     return [
         {
             item: 'primary',
@@ -65,8 +72,8 @@ const rules = (facts: WatchFacts, { slot, publication }: Names): readonly Rule[]
         {
             item: 'version',
             detail: `PostgreSQL ${Math.floor(facts.version / 10_000)}`,
-            finding: facts.version < OLDEST && 'the output plugin pgoutput decodes prepared transactions from PostgreSQL 15 on',
-            fix: 'Upgrade the node to PostgreSQL 15 or later.'
+            finding: facts.version < OLDEST && 'prepared transactions are decoded from PostgreSQL 14 on',
+            fix: 'Upgrade the node to PostgreSQL 14 or later.'
         },
         {
             item: 'wal_level',
@@ -80,12 +87,7 @@ const rules = (facts: WatchFacts, { slot, publication }: Names): readonly Rule[]
             finding: !facts.may_replicate && `role "${facts.login}", as which the sidecar logs in, may not replicate`,
             fix: `alter role ${login} replication;`
         },
-        {
-            item: 'publication',
-            detail: publication,
-            finding: !facts.publication && `publication "${publication}" does not exist in database "${facts.database}"`,
-            fix: `${publicationByHand(publication)} /* as a superuser; or, by the tables' owner, for the tables you want to see */`
-        },
+        ...(plugin.publishes ? published(facts, publication) : everything(facts, publication)),
         {
             item: 'free slot',
             detail: `${facts.slots_used} of ${facts.slots} used`,
@@ -97,7 +99,7 @@ const rules = (facts: WatchFacts, { slot, publication }: Names): readonly Rule[]
             detail: slot,
             finding:
                 facts.slot !== null &&
-                (facts.slot.plugin !== 'pgoutput' || facts.slot.database !== facts.database) &&
+                (facts.slot.plugin !== plugin.name || facts.slot.database !== facts.database) &&
                 `slot "${slot}" is another one: plugin ${facts.slot.plugin}, database "${facts.slot.database}"`,
             fix: `${dropByHand(slot)} /* if nobody needs it */`
         },
@@ -111,6 +113,36 @@ const rules = (facts: WatchFacts, { slot, publication }: Names): readonly Rule[]
         }
     ]
 }
+
+const published = (facts: WatchFacts, publication: string): readonly Rule[] => [
+    {
+        item: 'publication',
+        detail: publication,
+        finding: !facts.publication && `publication "${publication}" does not exist in database "${facts.database}"`,
+        fix: `${publicationByHand(publication)} /* as a superuser; or, by the tables' owner, for the tables you want to see */`
+    },
+    { item: 'encoding', detail: facts.encoding, finding: false, fix: '' }
+]
+
+/** test_decoding knows no publications, and writes what it decodes as the database has it. */
+const everything = (facts: WatchFacts, publication: string): readonly Rule[] => [
+    {
+        item: 'publication',
+        detail: 'none: PostgreSQL 14 decodes all tables',
+        // Whoever names one wants the other tables not to be seen.
+        finding:
+            publication !== DEFAULT_PUBLICATION && `publication "${publication}" would have no effect: PostgreSQL 14 decodes all tables`,
+        fix: 'leave "publication" out of watch_node() if all tables may be decoded; or upgrade to PostgreSQL 15 or later.'
+    },
+    {
+        item: 'encoding',
+        detail: facts.encoding,
+        finding:
+            !ENCODINGS.has(facts.encoding) &&
+            `the database's encoding is ${facts.encoding}, and PostgreSQL 14 does not convert what it decodes`,
+        fix: 'only a database in UTF8 can be watched on PostgreSQL 14; upgrade to PostgreSQL 15 or later.'
+    }
+]
 
 /** The first thing for which the node cannot be watched. */
 export function obstacle(facts: WatchFacts, names: Names): { readonly finding: string; readonly fix: string } | undefined {

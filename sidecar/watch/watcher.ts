@@ -6,7 +6,9 @@ import type { Node } from '../node'
 import { nodeSql } from '../sqlfiles'
 import { messageOf, sqlstateOf } from '../sqlstate'
 import { Ledger, type Held } from './ledger'
+import { pluginOf, whyNot } from './plugin'
 import { lsnText } from './reader'
+import { settle } from './shapes'
 import { createSlot, dropSlot, nameOfSlot } from './slot'
 import { WalStream } from './walstream'
 import { obstacle, type WatchFacts } from './watchcheck'
@@ -160,6 +162,7 @@ export class Watcher {
             return
         }
         const facts = (this.facts = (await node.look<WatchFacts>(WATCH, [this.slot, this.row.publication]))[0]!)
+        this.ledger.snapshot = facts.snapshot
         const problem = obstacle(facts, { slot: this.slot, publication: this.row.publication, node: node.address.name })
         if (problem !== undefined) {
             this.disconnect(problem.finding)
@@ -217,13 +220,14 @@ export class Watcher {
 
     private async open(node: Node, { slot, version }: WatchFacts): Promise<void> {
         this.opening = true
+        const plugin = pluginOf(version)
         let stream: WalStream | undefined
         try {
             stream = await WalStream.open(node.address, `${this.slot}_watch`, this.parts.timeout)
             if (slot === null) {
                 this.state = 'starting'
                 this.ledger.forsake()
-                if (!this.stopped) await createSlot(stream, { name: this.slot, timeout: this.parts.timeout })
+                if (!this.stopped) await createSlot(stream, { name: this.slot, plugin: plugin.name, timeout: this.parts.timeout })
                 // Not watched any more since: whoever dropped the slot may have come too early.
                 if (this.stopped)
                     await stream.query(
@@ -239,9 +243,8 @@ export class Watcher {
             ;[this.state, this.message, this.failures] = ['streaming', undefined, 0]
             this.parts.log.info('watching', { node: node.address.name, slot: this.slot })
             this.opening = false
-            const { publication } = this.row
             await stream.stream(
-                { slot: this.slot, publication, version },
+                { slot: this.slot, plugin, options: plugin.options(this.row.publication, version) },
                 this.ledger,
                 () => this.positions(),
                 (at) => this.moved(at)
@@ -264,8 +267,8 @@ export class Watcher {
         // The slot waits for older transactions, which isBlocked() names.
         if (sqlstateOf(error) === CANCELLED) return
         this.state = 'not connected'
-        this.message = messageOf(error)
-        if (this.failures === 1) this.parts.log.warning('not watching', { node: this.number, error: messageOf(error) })
+        this.message = whyNot(error)
+        if (this.failures === 1) this.parts.log.warning('not watching', { node: this.number, error: this.message })
     }
 
     private failed(): void {
@@ -293,7 +296,8 @@ export class Watcher {
         const finished = held.filter(({ fate }) => fate !== undefined)
         const over = finished.length === 0 ? [] : await book.keep(this.number, [], [], finished)
         for (const gid of over) ledger.drop(gid)
-        const toStore = [...ledger.held.values()].filter(wanted)
+        await settle(ledger, this.parts.node(this.number), wanted)
+        const toStore = [...ledger.held.values()].filter((branch) => branch.settled && wanted(branch))
         if (lines.length + toStore.length > 0) await book.keep(this.number, lines, toStore, [])
         ledger.said(lines)
         // What happened to it while it was written down is in a line that is not said yet.

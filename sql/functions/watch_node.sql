@@ -25,7 +25,7 @@ end
 $$;
 comment on function pglobalxact.watch_node(text, text, boolean, text) is
     'Has the sidecar decode a node''s prepared transactions: their rows (changes, repair_sql), the feed of what becomes of them, and aborts settled within milliseconds. '
-    'Needs PostgreSQL 15 or later there, wal_level = logical, a publication of the tables to be seen, and a login of the sidecar that may replicate. '
+    'Needs wal_level = logical there, a publication of the tables to be seen (PostgreSQL 14 decodes all), and a login of the sidecar that may replicate. '
     'all_gids: other managers'' gids are in the feed, too. max_wal: the WAL that the node may keep for it; past that the slot is made anew. Called again, it changes these. '
     'Errors: 42704 unknown node, 22023 no size, 55000 something is missing there (the hint says what to type), or no sidecar.';
 revoke all on function pglobalxact.watch_node(text, text, boolean, text) from public;

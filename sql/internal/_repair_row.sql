@@ -16,6 +16,8 @@ declare
 begin
     if operation = 'truncate' then
         problem := format('%s was truncated: there is no row to name', relation);
+    elsif operation <> 'insert' and (change ->> 'unknown')::boolean then
+        problem := format('which row this %s of %s changed is not known for certain: the branch was finished, or altered the table, before the node was asked what identifies its rows', operation, relation);
     elsif operation <> 'insert' and before is null then
         problem := format('%s has no replica identity: which row this %s changed is not known', relation, operation);
     elsif operation <> 'insert' and not forward and not (change ->> 'whole')::boolean then

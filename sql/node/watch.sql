@@ -18,6 +18,7 @@ select current_setting('server_version_num')::int as version, pg_is_in_recovery(
        current_setting('synchronous_standby_names') as synchronous, current_setting('max_slot_wal_keep_size') as keep,
        current_setting('max_replication_slots')::int as slots, (select count(*)::int from pg_catalog.pg_replication_slots) as slots_used,
        session_user::text as login, current_database()::text as database,
+       current_setting('server_encoding') as encoding, pg_current_snapshot()::text as snapshot,
        (select r.rolreplication or r.rolsuper from pg_catalog.pg_roles r where r.rolname = session_user) as may_replicate,
        exists (select from pg_catalog.pg_publication p where p.pubname = $2) as publication,
        (select to_jsonb(s) from slot s) as slot,

@@ -10,7 +10,6 @@ import { runCommand, startSidecar } from '../support/process'
 import { cloneOf } from '../support/snapshot'
 import { until } from '../support/wait'
 import type { Stage } from './stage'
-import { TooOld } from './tooold'
 
 /** Where a COMMIT waits that was to be slow: test/demo/sql/pause.sql. */
 const GATE = 4711
@@ -70,7 +69,6 @@ export const ACCIDENTS: Readonly<Record<string, (stage: Stage) => Promise<void>>
         await stage.bank.query('london', 'revoke app from pglobalxact')
     },
     'servers that can be decoded': async ({ bank }) => {
-        if (bank.servers.london.versionNum < 150000) throw new TooOld('prepared transactions are decoded from PostgreSQL 15 on')
         for (const place of ['london', 'tokyo'] as const) await bank.servers[place].configure({ wal_level: 'logical' })
         const reached = "select from pglobalxact.nodes() where reachable and fence = 'held'"
         await until('the nodes are reached', async () => (await bank.query('zurich', reached)).length === 2)

@@ -116,6 +116,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
     [/\bpid \d+/gi, '<pid>'],
     [/\bxid=\d+/g, '<xid>'],
     [/\bPostgreSQL \d\d\b/g, '<version>'],
+    [/\bnone: <version> decodes all tables/g, 'pglobalxact'], // where there are no publications to go by
     [/(?<![\d.])\d+\.\d+(?![\d.])/g, '<number>'],
     [/in column "\w+" \(position (\d+)\)/g, 'in column $1'] // PostgreSQL 18's words
 ]

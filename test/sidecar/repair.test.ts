@@ -3,7 +3,7 @@ import type { Client } from 'pg'
 import { refused } from '../support/refused'
 import { until } from '../support/wait'
 import { World } from '../support/world'
-import { allowWatching, feedOf, logicalCluster, OLDEST, prepareOn, streams } from './watching'
+import { allowWatching, feedOf, logicalCluster, prepareOn, streams } from './watching'
 
 interface Step extends Record<string, unknown> {
     readonly node: string
@@ -19,9 +19,8 @@ describe('repair_sql', () => {
     let world: World
     let client: Client
 
-    before(async function () {
+    before(async () => {
         const [b, c] = await Promise.all([logicalCluster('lb'), logicalCluster('lc')])
-        if (b.versionNum < OLDEST) this.skip()
         world = await World.create({ name: 'repair', clusters: { b, c } })
         await allowWatching(world, 'b', 'c')
         for (const node of ['b', 'c']) {
@@ -163,6 +162,10 @@ describe('repair_sql', () => {
         const before = await odd('b')
         const { id, gid } = await prepareOn(world, 'b', client, ...work, 'update account set balance = balance + 5')
         await refused(repair(id), { code: '55000', message: /is not over/ })
+        await until(
+            'its rows are known',
+            async () => (await world.admin("select from pglobalxact.changes($1, 'b')", [id])).length === work.length + 1
+        )
         await world.node('b', `commit prepared '${gid}'`)
         await client.query('rollback')
         const steps = await until('the node has told of the commit', async () => {

@@ -4,8 +4,8 @@ import { startCluster, type Cluster, type Settings } from '../support/cluster'
 import { until } from '../support/wait'
 import { PASSWORDS, type World } from '../support/world'
 
-/** The plugin pgoutput decodes prepared transactions from here on. */
-export const OLDEST = 150000
+/** From here on pgoutput decodes prepared transactions, of tables that are published; before, test_decoding those of all. */
+export const PUBLISHING = 150000
 
 export const logicalCluster = (name: string, settings: Settings = {}): Promise<Cluster> =>
     startCluster({ name, settings: { wal_level: 'logical', logical_decoding_work_mem: '64kB', ...settings } })

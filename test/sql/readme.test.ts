@@ -8,7 +8,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'chai'
 import { acts, parse, rename, render, skeleton, type Item, type Typed } from '../readme/document'
 import { Stage } from '../readme/stage'
-import { TooOld } from '../readme/tooold'
 import { runCommand } from '../support/process'
 import { requirePsql } from '../support/psql'
 import { requireMounts } from '../crash/support/mounts'
@@ -45,9 +44,6 @@ describe('the documents', () => {
                 try {
                     const seen = await follow(stage, items, document)
                     if (RECORD) record(document, number, seen)
-                } catch (error) {
-                    if (!(error instanceof TooOld)) throw error
-                    this.skip()
                 } finally {
                     await stage.close()
                 }
