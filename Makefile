@@ -42,7 +42,7 @@ VERSIONS ?= 14 15 16 17 18
 test-versions: build test/versions/node_modules/.package-lock.json ## run the tests on PostgreSQL 14 to 18 (VERSIONS='14 18': on these)
 	@$(TS) test/run.ts --lanes $(LANES) --versions '$(VERSIONS)' $(VERSION_TESTS) -- $(MOCHA_ARGS)
 
-VERSION_TESTS ?= test/sql test/crash $(patsubst %,test/sidecar/%.test.ts,deadlocks deadlocks-coordinators deadlocks-edges drill repair restore restore-broken restore-failover restore-older restore-part restore-shared snapshots verify watch)
+VERSION_TESTS ?= test/sql test/crash $(patsubst %,test/sidecar/%.test.ts,deadlocks deadlocks-coordinators deadlocks-edges drill repair restore restore-broken restore-failover restore-older restore-part restore-shared snapshots verify watch watch-bounds watch-guards watch-shapes watch-values)
 # No lock file: npm ci does not find one package under several names in it. The versions are exact.
 test/versions/node_modules/.package-lock.json: test/versions/package.json
 	@$(NPM) install --no-package-lock --silent --no-fund --no-audit --prefix test/versions

@@ -25,7 +25,7 @@ export interface Held {
     /** Nothing of its rows is unknown that could be known (shapes.ts). */
     settled: boolean
     /** Of the node, taken not long before it was decoded. */
-    readonly snapshot: string | undefined
+    readonly snapshots: readonly string[]
     readonly since: number
     /** What the node did with it. */
     fate: 'committed' | 'rolled back' | undefined
@@ -61,8 +61,8 @@ export class Ledger implements Listener {
     private bytes = 0
     /** Everything before it was received. */
     received = 0n
-    /** The last one that was taken on the node. */
-    snapshot: string | undefined
+    /** Those that were last taken on the node. */
+    snapshots: readonly string[] = []
     onPrepared: (gid: string, xid: string) => void = () => undefined
     onFinished: (gid: string) => void = () => undefined
 
@@ -87,7 +87,7 @@ export class Ledger implements Listener {
                 decodedAt,
                 changes: kept,
                 settled: kept.rows.every(({ unknown }) => unknown !== true),
-                snapshot: this.snapshot,
+                snapshots: this.snapshots,
                 since: Date.now(),
                 fate: undefined,
                 fateAt: undefined,

@@ -86,11 +86,13 @@ async function ask(node: Node, branches: readonly Held[]): Promise<ReadonlyMap<H
 }
 
 /** Transactions before this one were finished at a time when the branch was not. */
-function allFinished({ snapshot, xid }: Held, next: number): number {
-    const [oldest, end, running] = (snapshot ?? '').split(':')
-    if (oldest === undefined || end === undefined) return 0
+function allFinished({ snapshots, xid }: Held, next: number): number {
     const branch = widenXid(xid, BigInt(next))
-    return BigInt(branch) >= BigInt(end) || running?.split(',').includes(branch) ? Number(oldest) : 0
+    const before = snapshots.map((snapshot) => {
+        const [oldest, end, running] = snapshot.split(':')
+        return BigInt(branch) >= BigInt(end!) || running?.split(',').includes(branch) ? Number(oldest) : 0
+    })
+    return Math.max(0, ...before)
 }
 
 /** As pgoutput would have it; the row as it was, where the table cannot have looked so. */

@@ -33,6 +33,7 @@ const FIRST_RETRY = 250 // ms
 const CANCELLED = '57014'
 const NOT_THERE = '42704'
 const MOST_LINES = 5000 // of the feed, in one call
+const SNAPSHOTS = 8 // a branch may be finished, and a look be taken, before its rows come: one of those before will do
 const BLOCKED_LOOKS = 3 // a stream that waited for a lock at so many looks is ended
 
 /** Watches one node: makes its slot, streams it, confirms what is safe, and takes care that the node never suffers from it. */
@@ -162,7 +163,7 @@ export class Watcher {
             return
         }
         const facts = (this.facts = (await node.look<WatchFacts>(WATCH, [this.slot, this.row.publication]))[0]!)
-        this.ledger.snapshot = facts.snapshot
+        this.ledger.snapshots = [...this.ledger.snapshots, facts.snapshot].slice(-SNAPSHOTS)
         const problem = obstacle(facts, { slot: this.slot, publication: this.row.publication, node: node.address.name })
         if (problem !== undefined) {
             this.disconnect(problem.finding)

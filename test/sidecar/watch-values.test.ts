@@ -15,6 +15,8 @@ describe('the rows of a watched node', () => {
         const b = await logicalCluster('lv')
         world = await World.create({ name: 'watchvalues', nodes: ['b'], clusters: { b } })
         await allowWatching(world, 'b')
+        // From 18 on a table that is published without its generated columns cannot be updated when they are in its identity.
+        const twice = b.versionNum < 180000 ? ', twice int generated always as (a * 2) stored' : ''
         await world.node(
             'b',
             `create schema "we.i""rd"; create type "we.i""rd"."mo]o[d" as enum ('a', 'b''c'); create domain flag as boolean;
@@ -22,7 +24,7 @@ describe('the rows of a watched node', () => {
                  yes bool, no flag, bits bit(3), wide varbit, real float8, twice int generated always as (id * 2) stored, big text, sign "char",
                  padded char(4), doc jsonb, at timestamptz, span interval, raw bytea, amount numeric);
              alter table "we.i""rd"."t:[x]" alter column big set storage external;
-             create table whole (a int, "B" text, gone int, c bool, twice int generated always as (a * 2) stored); alter table whole replica identity full;
+             create table whole (a int, "B" text, gone int, c bool${twice}); alter table whole replica identity full;
              alter table whole drop column gone;
              create table by_index (n int not null unique, m text, more text); alter table by_index replica identity using index by_index_n_key;
              create table keyless (a int); create table cleared (a int); create table cleared_too (a int);

@@ -1,4 +1,4 @@
-import { OLDEST, logicalCluster } from '../sidecar/watching'
+import { logicalCluster } from '../sidecar/watching'
 import { startCluster, type Cluster } from '../support/cluster'
 import { requirePsql } from '../support/psql'
 import { World } from '../support/world'
@@ -21,11 +21,5 @@ describe('doctor() on parts that may be off', () => {
 
     describe('consumers of events', () => provokeAndCure(CONSUMERS, () => world))
     describe('a kept clock', () => provokeAndCure(CLOCKS, () => world))
-    describe('a watched node', () => {
-        before(async function () {
-            const [version] = await world.node<{ num: number }>('b', "select current_setting('server_version_num')::int as num")
-            if (version!.num < OLDEST) this.skip()
-        })
-        provokeAndCure(WATCH, () => world)
-    })
+    describe('a watched node', () => provokeAndCure(WATCH, () => world))
 })
