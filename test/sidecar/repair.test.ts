@@ -40,7 +40,7 @@ describe('repair_sql', () => {
             ['b', 'c'].map((node) =>
                 world.node(
                     node,
-                    `truncate "od'd $repair$"; insert into "od'd $repair$" values
+                    `delete from "od'd $repair$"; insert into "od'd $repair$" values
                      (1, 'one', '{"a": 1}', '2026-01-02 03:04:05.678901+02', '\\x0001', '(1,2)', repeat('m', 5000)), (2, null, null, null, null, null, null)`
                 )
             )

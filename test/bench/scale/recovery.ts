@@ -5,7 +5,7 @@ import type { SetKey } from '../../../sidecar/protocol'
 import type { BranchFacts } from '../../../sidecar/statelines'
 import { AT_DEFAULTS, World } from '../../support/world'
 import { bareLoop } from './bare'
-import { figure, target, type Part } from './figures'
+import { figure, middle, target, type Figure, type Part } from './figures'
 import { makeBare, makeInDoubt, prepareTables } from './indoubt'
 import { cpuOfProcess, cpuOfServer, startServers } from './servers'
 import { clearState, writeState } from './statefiles'
@@ -16,8 +16,8 @@ interface Settled {
     /** Milliseconds from the start until the first set, and until all are settled. */
     readonly first: number
     readonly all: number
-    /** Microseconds of processor time per branch. */
-    readonly cpu: { readonly coordinator: number; readonly nodes: number; readonly sidecar: number }
+    /** Microseconds of processor time per branch. The bench itself is the bare loop. */
+    readonly cpu: Readonly<Record<'coordinator' | 'nodes' | 'sidecar' | 'bench', number>>
 }
 
 type Shape = 'empty' | 'state'
@@ -78,6 +78,12 @@ export async function measureRecovery({ sets, rounds }: RecoveryOptions): Promis
                 ' ms',
                 { atMost: 200 }
             ),
+            processorTime('bare loop: processor time per branch, of the nodes, and of the program', taken.bare, ['nodes', 'bench']),
+            processorTime('sidecar, no state files: the same, of the nodes, the sidecar, the coordinator', taken.empty, [
+                'nodes',
+                'sidecar',
+                'coordinator'
+            ]),
             figure(
                 'all settled, no state files',
                 taken.empty.map((one) => one.all),
@@ -95,6 +101,11 @@ export async function measureRecovery({ sets, rounds }: RecoveryOptions): Promis
         at: new Date().toISOString()
     }
 }
+
+const processorTime = (what: string, all: readonly Settled[], parts: readonly (keyof Settled['cpu'])[]): Figure => ({
+    what,
+    measured: `${parts.map((part) => middle(all.map(({ cpu }) => cpu[part])).toFixed(0)).join(' + ')} µs`
+})
 
 /** Rows of the rounds before would tell of their own first commit. */
 const sweep = async (world: World): Promise<void> => {
@@ -153,6 +164,7 @@ async function check(world: World, sets: number): Promise<void> {
 async function untilSettled(world: World, sets: number, settler: () => unknown, looking = true): Promise<Settled> {
     const clients = await Promise.all([...world.nodes.values()].map((cluster) => cluster.connect({ database: world.database })))
     const used = [world.coordinator, ...world.nodes.values()].map(cpuOfServer)
+    const bench = process.cpuUsage()
     const began = performance.now()
     const wallClock = Date.now()
     await settler()
@@ -163,7 +175,13 @@ async function untilSettled(world: World, sets: number, settler: () => unknown, 
     )
     const own = world.sidecar?.running === true ? cpuOfProcess(world.sidecar.pid) : 0
     const each = (seconds: number): number => (seconds * 1e6) / (2 * sets)
-    const cpu = { coordinator: each(coordinator!), nodes: each(nodes.reduce((sum, one) => sum + one, 0)), sidecar: each(own) }
+    const { user, system } = process.cpuUsage(bench)
+    const cpu = {
+        coordinator: each(coordinator!),
+        nodes: each(nodes.reduce((sum, one) => sum + one, 0)),
+        sidecar: each(own),
+        bench: each((user + system) / 1e6)
+    }
     const firsts = await firstSet(world)
     await Promise.all(clients.map((client) => client.end()))
     return { first: firsts - wallClock, all, cpu }

@@ -132,7 +132,7 @@ const IN_THE_SIDECAR: readonly Point[] = [
     stops('after replay', 'when a new sidecar has taken up what the state files say', twoLives('after state line')),
     stops('during compaction', 'when the new state file is complete and the old one is still there', onceMore('after state line')),
     stops('after fence', 'when a new sidecar holds the fence of a node, before it looks there', twoLives('before state line')),
-    stops('before look-up', 'when a branch is gone and its fate is not yet looked up', twoLives('before write-back')),
+    stops('before look-up', 'when a branch is gone and its fate is not yet looked up', twoLives('commit unread')),
     stops('before verdict', 'between the look at a node and the look at the commit record', atVerdict, { expected: undecided({}) }),
     stops('before rollback', 'before ROLLBACK PREPARED is sent', orphaned(), { expected: always('rolled back') }),
     stops('rollback unread', 'after a node has rolled back, before its answer is read', orphaned({ gone: true }), {
