@@ -157,6 +157,40 @@ describe(`the clock of sets (PGLOBALXACT_FUZZ_SEED=${SEED})`, () => {
         ])
     })
 
+    it('is later than a time that the program was told of, on servers that have nothing in common with those of that set', async () => {
+        const [app, program] = [await one.connect(), await other.connect()]
+        await app.query('begin')
+        await app.query('select pglobalxact.exec($1, $2)', ['b', 'update counter set n = n + 1'])
+        const id = String(await value(app, 'select pglobalxact.set_id()'))
+        await app.query('commit')
+        const told = String(await value(app, 'select pglobalxact.set_clock($1)::text', [id]))
+        // All clocks of the second set are far behind those of the first.
+        await other.admin("select pglobalxact.keep_clock('1 minute')")
+        await skew(other, -3000, -3000)
+        await program.query('begin')
+        await program.query('savepoint s')
+        await program.query("select pglobalxact.observe_clock(now() + interval '30 seconds')")
+        await program.query('rollback to s')
+        await program.query('select pglobalxact.observe_clock($1)', [told])
+        await program.query("select pglobalxact.observe_clock(timestamptz 'epoch')")
+        await program.query('select pglobalxact.exec($1, $2)', ['c', 'update counter set n = n + 1'])
+        const later = String(await value(program, 'select pglobalxact.set_id()'))
+        await program.query('commit')
+        expect(await value(program, 'select pglobalxact.set_clock($1) > $2', [later, told])).to.equal(true)
+        expect(await value(program, "select pglobalxact.set_clock($1) < $2::timestamptz + interval '30 seconds'", [later, told])).to.equal(true)
+        // The next transaction was told of nothing.
+        expect(await value(program, "select current_setting('pglobalxact.observed_clock', true)")).to.be.oneOf([null, ''])
+        await other.admin("select pglobalxact.keep_clock('1 second')")
+        await skew(other, SKEW.other)
+        for (const at of ['null', "'infinity'"])
+            await refused(program.query(`select pglobalxact.observe_clock(${at})`), { code: '22023', message: /time of a set is needed/ })
+        await refused(program.query("select pglobalxact.observe_clock(now() + interval '1 minute')"), {
+            code: '55000',
+            message: /^that time is 00:00:\d\d.* ahead of this server's clock/,
+            hint: /keep_clock/
+        })
+    })
+
     it('refuses a set whose servers are further apart than was allowed, and nothing of it is left', async () => {
         await one.settled()
         await skew(one, 0, 5000)
@@ -186,6 +220,7 @@ describe(`the clock of sets (PGLOBALXACT_FUZZ_SEED=${SEED})`, () => {
         expect(await one.admin('select pglobalxact.stop_clock() as was')).to.deep.equal([{ was: true }])
         const app = await one.connect()
         expect(await value(app, 'select pglobalxact.set_clock($1)', [await addRow(one, app)])).to.equal(null)
+        await refused(app.query('select pglobalxact.observe_clock(now())'), { code: '55000', message: /^no clock is kept here/ })
         await one.settled()
         await other.admin('select pglobalxact.stop_clock()')
         await other.settled()
