@@ -23,7 +23,7 @@ const CALLS: Readonly<Record<string, { readonly call: string; readonly app?: tru
     remove_consumer: { call: `remove_consumer('nobody')`, dba: true },
     set_number: { call: `set_number('1_00000000')`, app: true, dba: true, watcher: true },
     set_clock: { call: `set_clock('1_00000000')`, app: true, dba: true, watcher: true },
-    observe_clock: { call: 'observe_clock(null)', app: true, dba: true },
+    observe_clock: { call: 'observe_clock(null)', app: true },
     keep_clock: { call: `keep_clock('0')`, dba: true },
     stop_clock: { call: 'stop_clock()', dba: true },
     requests: { call: 'requests()', dba: true, watcher: true },
