@@ -1,4 +1,4 @@
-/** `make demo`: a bank on three real servers, six accidents, and not a unit of money lost. */
+/** `make demo`: a bank on three real servers, six accidents, a look at all of it at once, and not a unit of money lost. */
 import { binaries } from '../support/binaries'
 import { destroyAllClusters } from '../support/cluster'
 import { until } from '../support/wait'
@@ -10,7 +10,7 @@ import { hasPsql, openTerminal } from './terminal'
 
 async function main(): Promise<boolean> {
     const started = performance.now()
-    print(`pglobalxact: a bank on three PostgreSQL ${(await binaries()).major} servers, and six things that happen to it.`)
+    print(`pglobalxact: a bank on three PostgreSQL ${(await binaries()).major} servers, and seven things that happen to it.`)
     if (!hasPsql()) print('(There is no psql on this machine: what it would show is drawn by the demo.)')
     const bank = await Bank.open()
     await bank.run('zurich', 'pause')

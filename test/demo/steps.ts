@@ -1,6 +1,7 @@
-/** The six things that happen to the bank. Each ends with every set over and the money where it belongs. */
+/** What happens to the bank. Each step ends with every set over and the money where it belongs. */
 import { until } from '../support/wait'
 import { NODES, type Bank, type Node } from './bank'
+import { oneMoment } from './moment'
 import { act, quote, say, type Session } from './screen'
 
 export interface Stage {
@@ -24,7 +25,8 @@ export const STEPS: readonly Step[] = [
     { title: 'A node is killed between PREPARE and COMMIT PREPARED', play: nodeKilled },
     { title: 'The sidecar is killed right after a decision', play: sidecarKilled },
     { title: 'The coordinator is stopped between PREPARE and its commit', play: coordinatorStopped },
-    { title: 'A node stays dead, and a person decides', play: forced }
+    { title: 'A node stays dead, and a person decides', play: forced },
+    { title: 'One moment of three servers, while money moves', play: oneMoment }
 ]
 
 async function commits({ open }: Stage): Promise<void> {

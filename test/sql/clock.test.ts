@@ -177,7 +177,9 @@ describe(`the clock of sets (PGLOBALXACT_FUZZ_SEED=${SEED})`, () => {
         const later = String(await value(program, 'select pglobalxact.set_id()'))
         await program.query('commit')
         expect(await value(program, 'select pglobalxact.set_clock($1) > $2', [later, told])).to.equal(true)
-        expect(await value(program, "select pglobalxact.set_clock($1) < $2::timestamptz + interval '30 seconds'", [later, told])).to.equal(true)
+        expect(await value(program, "select pglobalxact.set_clock($1) < $2::timestamptz + interval '30 seconds'", [later, told])).to.equal(
+            true
+        )
         // The next transaction was told of nothing.
         expect(await value(program, "select current_setting('pglobalxact.observed_clock', true)")).to.be.oneOf([null, ''])
         await other.admin("select pglobalxact.keep_clock('1 second')")
