@@ -6,7 +6,6 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     tolerance constant interval := (select c.tolerance from pglobalxact.clock c);
-    ahead constant interval := at - clock_timestamp();
 begin
     if (at is not null and isfinite(at)) is not true then
         raise exception 'the time of a set is needed' using errcode = 'invalid_parameter_value',
@@ -14,8 +13,8 @@ begin
     elsif tolerance is null then
         raise exception 'no clock is kept here, so no set gets a time' using errcode = 'object_not_in_prerequisite_state',
             hint = 'An administrator can have one kept: select pglobalxact.keep_clock();';
-    elsif ahead > tolerance then
-        raise exception 'that time is % ahead of this server''s clock', ahead using errcode = 'object_not_in_prerequisite_state',
+    elsif at > clock_timestamp() + tolerance then
+        raise exception 'that time is % ahead of this server''s clock', at - clock_timestamp() using errcode = 'object_not_in_prerequisite_state',
             detail = format('COMMIT would have to wait as long; clocks may be %s apart.', tolerance),
             hint = 'Set the clocks of all servers by the network, or allow more: select pglobalxact.keep_clock(interval ''…'');';
     end if;
