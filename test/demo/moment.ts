@@ -1,13 +1,12 @@
 /** The last thing that happens to the bank: somebody looks at all of it at once, while money moves. */
-import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { cleanEnv, register, workDir } from '../support/workdir'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { missingPgDump, runDump } from '../support/dump'
+import { workDir } from '../support/workdir'
 import { PLACES, TOTAL, type Bank, type Place } from './bank'
 import { act, quote, say } from './screen'
 import type { Stage } from './steps'
 
-const SCRIPT = resolve(__dirname, '..', '..', 'packaging', 'pglobalxact-dump')
 const PROGRAMS = 3
 
 export async function oneMoment({ bank, open, openAt }: Stage): Promise<void> {
@@ -52,9 +51,8 @@ async function balanceIn(place: Place, snapshot: string, { open, openAt }: Pick<
 
 /** With the pg_dump that is installed, if it is not older than the servers. */
 async function dump(bank: Bank): Promise<void> {
-    const version = Math.floor(bank.servers.zurich.versionNum / 10_000)
-    const { stdout, error } = spawnSync('pg_dump', ['--version'], { encoding: 'utf8' })
-    if (error !== undefined || Number(/\) (\d+)/.exec(stdout)?.[1]) < version) {
+    const version = missingPgDump(bank.servers.zurich)
+    if (version !== undefined) {
         say(
             `packaging/pglobalxact-dump has pg_dump write one file per server from such snapshots. (No pg_dump of version ${version} is on this machine.)`
         )
@@ -64,30 +62,22 @@ async function dump(bank: Bank): Promise<void> {
     try {
         await bank.query('zurich', 'grant pg_read_all_data to dba')
         act('packaging/pglobalxact-dump: pg_dump --snapshot on all three at once. (The DBA was granted pg_read_all_data for it.)')
-        const said = await runDump(bank, directory)
-        quote([...said, ...dumpsIn(directory).map((name) => `${name}  ${statSync(join(directory, name)).size} bytes`)])
+        const { code, stderr } = await runDump(directory, {
+            coordinator: bank.servers.zurich,
+            dba: bank.login('dba'),
+            there: bank.login('app')
+        })
+        if (code !== 0) throw new Error(`pglobalxact-dump failed: ${stderr}`)
+        quote([
+            ...stderr.trimEnd().split('\n'),
+            ...dumpsIn(directory).map((name) => `${name}  ${statSync(join(directory, name)).size} bytes`)
+        ])
     } finally {
         rmSync(directory, { recursive: true, force: true })
     }
 }
 
 const dumpsIn = (directory: string): string[] => readdirSync(directory).filter((name) => name.endsWith('.dump'))
-
-async function runDump(bank: Bank, directory: string): Promise<string[]> {
-    const { zurich } = bank.servers
-    const { database, user, password } = bank.login('dba')
-    const pass = join(directory, 'pgpass')
-    writeFileSync(pass, `*:*:*:${user}:${password}\n*:*:*:app:${bank.login('app').password}\n`, { mode: 0o600 })
-    const connection = { PGHOST: zurich.host, PGPORT: String(zurich.port), PGDATABASE: database, PGUSER: user, PGPASSFILE: pass }
-    const child = spawn('sh', [SCRIPT, directory], { env: { ...cleanEnv(), ...connection, PGLOBALXACT_DUMP_USER: 'app' } })
-    register(child, 'pglobalxact-dump', 'TERM')
-    let said = ''
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
-    child.stdout.resume()
-    const code = await new Promise((done) => child.once('close', done))
-    if (code !== 0) throw new Error(`pglobalxact-dump failed: ${said}`)
-    return said.trimEnd().split('\n')
-}
 
 /** Programs that transfer 1 to each node and take it back, one set after the other. */
 class Traffic {

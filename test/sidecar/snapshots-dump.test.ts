@@ -1,27 +1,20 @@
-import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect } from 'chai'
-import { cleanEnv, register, workDir } from '../support/workdir'
+import { missingPgDump, runDump } from '../support/dump'
+import { workDir } from '../support/workdir'
 import { PASSWORDS, World } from '../support/world'
 import { nothingHeld } from './snapshots/support'
 import { SnapshotLoad } from './snapshots/load'
-
-const SCRIPT = resolve(__dirname, '..', '..', 'packaging', 'pglobalxact-dump')
-
-/** Major version of the pg_dump on the PATH. */
-function pgDump(): number {
-    const { stdout, error } = spawnSync('pg_dump', ['--version'], { encoding: 'utf8' })
-    return error === undefined ? Number(/\) (\d+)/.exec(stdout)?.[1] ?? 0) : 0
-}
 
 describe('packaging/pglobalxact-dump', () => {
     let world: World
     let directory: string
     before(async function () {
         world = await World.create({ name: 'dump' })
-        const server = Math.floor(world.coordinator.versionNum / 10_000)
-        if (pgDump() < server) {
+        const server = missingPgDump(world.coordinator)
+        if (server !== undefined) {
             console.error(`    SKIPPED, nothing is proved: no pg_dump of version ${server} or later is installed`)
             return this.skip()
         }
@@ -32,28 +25,12 @@ describe('packaging/pglobalxact-dump', () => {
         if (directory !== undefined) rmSync(directory, { recursive: true, force: true })
     })
 
-    async function run(args: readonly string[]): Promise<{ readonly code: number | null; readonly stderr: string }> {
-        const { database, user, password } = world.login('dba')
-        const pass = join(directory, 'pgpass')
-        writeFileSync(pass, `*:*:*:${user}:${password}\n*:*:*:node_app:${PASSWORDS.node_app}\n`, { mode: 0o600 })
-        const { host, port } = world.coordinator
-        const child = spawn('sh', [SCRIPT, directory, ...args], {
-            env: {
-                ...cleanEnv(),
-                PGHOST: host,
-                PGPORT: String(port),
-                PGDATABASE: database,
-                PGUSER: user,
-                PGPASSFILE: pass,
-                PGLOBALXACT_DUMP_USER: 'node_app'
-            }
-        })
-        register(child, 'pglobalxact-dump', 'TERM')
-        let stderr = ''
-        child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-        child.stdout.resume()
-        return { code: await new Promise((done) => child.once('close', done)), stderr }
-    }
+    const run = (args: readonly string[]): ReturnType<typeof runDump> =>
+        runDump(
+            directory,
+            { coordinator: world.coordinator, dba: world.login('dba'), there: { user: 'node_app', password: PASSWORDS.node_app } },
+            args
+        )
 
     /** What a dump holds of the load's table, summed. */
     function sumIn(file: string): bigint {
